@@ -1,0 +1,70 @@
+// The election core: a pure state machine. Events in, actions out; no clock, no socket, no random source but its seed.
+// The same code runs under the real runtime (coordinator/runtime) and under the simulator (tests/sim).
+//
+// Thread rule: one thread. Lifetime: one per process.
+#pragma once
+
+#include <memory>
+
+#include "common/base/time.h"
+#include "coordinator/election/config.h"
+#include "coordinator/election/messages.h"
+
+namespace hive::election {
+
+// What GetState shows: a copy of the core's view of itself and of its peers.
+struct MemberState {
+  Endpoint coordinator;
+  Identity identity;  // incarnation 0 = never met
+  Role role = Role::kJoining;
+  Standing standing;
+  bool link_up = false;
+  bool listed = false;     // DNS lists it
+  bool gone = false;       // proved gone
+  Duration heard_ago{-1};  // negative = never
+};
+struct LastElection {
+  Evidence evidence = Evidence::kLeaderless;
+  Duration took{0};
+  std::vector<Identity> stood;
+  Identity winner;
+  Term term = 0;
+};
+struct State {
+  Identity self;
+  Role role = Role::kJoining;
+  Term term = 0;  // highest seen
+  LeaderView view;
+  Dataset dataset;
+  Lineage lineage;
+  Standing standing;
+  RedisStatus redis;
+  bool redis_up = false;
+  std::vector<MemberState> members;  // self first, then by endpoint
+  std::optional<LastElection> last_election;
+  std::string waiting_for;  // one line: why there is no leader yet; empty when there is one
+};
+
+class Core {
+ public:
+  // `wall` below is this machine's wall clock; the core never compares it with another member's but to order
+  // candidacies.
+  explicit Core(Config config);
+  ~Core();
+  Core(Core&&) noexcept;
+  Core& operator=(Core&&) noexcept;
+
+  // Takes in one event and returns what to do, in order. `now` never goes backwards.
+  Actions Step(Instant now, WallMicros wall, const Event& event);
+
+  // How soon a Tick is wanted at the latest: short while an election runs, a quarter of a beat otherwise.
+  Duration TickInterval() const;
+
+  State state(Instant now) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hive::election

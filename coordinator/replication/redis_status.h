@@ -1,0 +1,54 @@
+// What is known of the local redis, and what it can be told.
+//
+// Thread rule: value types.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+
+namespace hive::replication {
+
+// Where a parked redis "replicates" from: nobody listens there. It keeps its data, takes no writes, and refuses PSYNC.
+inline const Endpoint kParked{"127.0.0.1", 1};
+
+// What INFO (server, persistence, replication, keyspace) says of the local redis.
+struct RedisStatus {
+  std::string run_id;
+  std::string version;
+  bool loading = false;  // answers -LOADING: the rest may be stale
+  bool busy = false;     // answers -BUSY: alive, the rest is stale
+  bool is_master = false;
+  Endpoint master;                // of a replica; kParked when parked
+  bool link_up = false;           // of a replica: master_link_status:up
+  bool sync_in_progress = false;  // of a replica: a full resync is running
+  std::string replication_id;
+  std::string second_replication_id;  // empty = none (redis says forty zeros)
+  int64_t offset = 0;                 // master_repl_offset, bytes
+  int64_t keys = 0;                   // summed over all databases
+  Duration uptime{0};
+
+  bool parked() const { return !is_master && master == kParked; }
+  friend bool operator==(const RedisStatus&, const RedisStatus&) = default;
+};
+
+// What the local redis is told. Each is followed by an INFO on the same connection.
+struct RedisCommand {
+  enum class Kind : uint8_t {
+    kRead,        // INFO only
+    kPark,        // REPLICAOF 127.0.0.1 1
+    kPromote,     // REPLICAOF NO ONE, verified with ROLE
+    kReplicate,   // REPLICAOF `master`
+    kServeStale,  // CONFIG SET replica-serve-stale-data yes: it has data worth reading now
+  } kind = Kind::kRead;
+  Endpoint master;  // kReplicate
+
+  friend bool operator==(const RedisCommand&, const RedisCommand&) = default;
+};
+
+// The command as redis spells it, for logs: "REPLICAOF 10.0.0.1 6379".
+std::string ToString(const RedisCommand& command);
+
+}  // namespace hive::replication
