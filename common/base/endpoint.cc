@@ -41,4 +41,21 @@ std::optional<Endpoint> ParseEndpoint(std::string_view text) {
   return Endpoint{*ip, port};
 }
 
+std::string ToString(const ListenAddress& address) {
+  return address.ip.empty() ? "*:" + std::to_string(address.port) : ToString(Endpoint{address.ip, address.port});
+}
+
+std::optional<ListenAddress> ParseListenAddress(std::string_view text) {
+  // All addresses: whatever stands for them, the port is read as that of an endpoint.
+  std::string_view port = text;
+  if (port.starts_with('*')) port.remove_prefix(1);
+  if (port.starts_with(':')) port.remove_prefix(1);
+  const bool all_addresses = !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos &&
+                             text != "*" + std::string(port);
+  const std::optional<Endpoint> endpoint =
+      ParseEndpoint(all_addresses ? "0.0.0.0:" + std::string(port) : std::string(text));
+  if (!endpoint) return std::nullopt;
+  return ListenAddress{all_addresses ? "" : endpoint->ip, endpoint->port};
+}
+
 }  // namespace hive
