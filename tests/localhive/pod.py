@@ -1,0 +1,142 @@
+"""One pod: redis, coordinator and proxy on an address of their own."""
+
+import glob
+import json
+import os
+import subprocess
+
+from . import addresses, dns, resp
+from .process import Process
+
+# docs/election.md, "Redis settings". Born parked: no redis serves or feeds anyone before its coordinator has decided.
+REDIS_SETTINGS = {
+    "save": "",
+    "appendonly": "no",
+    "replicaof": "127.0.0.1 1",
+    "repl-diskless-sync": "yes",
+    "repl-diskless-sync-delay": "0",
+    "rdb-del-sync-files": "yes",
+    "repl-backlog-size": "64mb",
+    "busy-reply-threshold": "500",
+    "replica-serve-stale-data": "no",
+}
+
+
+class Redis(Process):
+    """A redis-server whose folder outlives it, as a container's emptyDir does, and is cleared as the manifests' command does."""
+
+    def __init__(self, folder, ip, password=None, settings=None):
+        self.ip = ip
+        self.folder = os.path.join(folder, "redis")
+        self.password = password
+        os.makedirs(self.folder, exist_ok=True)
+        # On loopback a replica's connection would otherwise come from 127.0.0.1: its own address is bound and announced.
+        options = {
+            "bind": ip, "bind-source-addr": ip, "replica-announce-ip": ip, "port": addresses.REDIS_PORT,
+            "dir": self.folder, "protected-mode": "no", "daemonize": "no", **REDIS_SETTINGS, **(settings or {}),
+        }
+        if password:
+            options["requirepass"] = password
+        argv = ["redis-server"]
+        for name, value in options.items():
+            argv += [f"--{name}", *(str(value).split() or [""])]
+        super().__init__(f"redis {ip}", argv, os.path.join(folder, "redis.log"))
+
+    def start(self):
+        for leftover in glob.glob(os.path.join(self.folder, "*.rdb")) + glob.glob(os.path.join(self.folder, "*.aof")):
+            os.remove(leftover)
+        super().start()
+
+    def ask(self, *words):
+        """One command's reply, None if it does not answer."""
+        return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password)
+
+    def role(self):
+        """("master", None) or ("slave", ip of its master or None while parked, state), or None if it does not answer."""
+        try:
+            answer = self.ask("ROLE")
+        except resp.ReplyError:  # -LOADING, -BUSY
+            return None
+        if not answer:
+            return None
+        if answer[0] == b"master":
+            return ("master", None, None)
+        master = answer[1].decode()
+        return ("slave", None if master == "127.0.0.1" else master, answer[3].decode())
+
+
+class Pod:
+    """Everything of one pod lies in `folder`. The three processes are there from the start, and run when started."""
+
+    def __init__(self, ip, folder, binaries, dns_endpoint, password=None, coordinator_flags=(), proxy_flags=(), redis_settings=None):
+        self.ip = ip
+        self.folder = folder
+        self.state_dir = os.path.join(folder, "state")
+        self._binaries = binaries
+        os.makedirs(self.state_dir, exist_ok=True)
+        secret = []
+        if password:
+            file = os.path.join(folder, "password")
+            with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
+                out.write(password + "\n")
+            secret = [f"--redis-password-file={file}"]
+        self.redis = Redis(folder, ip, password, redis_settings)
+        self.coordinator = Process(f"coordinator {ip}", [
+            os.path.join(binaries, "hive-coordinator"),
+            f"--listen={ip}:{addresses.COORDINATOR_PORT}",
+            f"--health-listen={ip}:{addresses.COORDINATOR_HEALTH_PORT}",
+            f"--advertise-ip={ip}",
+            f"--peers=dns:{dns.NAME}:{addresses.COORDINATOR_PORT}",
+            f"--dns-server={dns_endpoint}",
+            f"--redis={ip}:{addresses.REDIS_PORT}",
+            f"--state-dir={self.state_dir}",
+            *secret, *coordinator_flags,
+        ], os.path.join(folder, "coordinator.log"))
+        self.proxy = Process(f"proxy {ip}", [
+            os.path.join(binaries, "hive-proxy"),
+            f"--listen={ip}:{addresses.PROXY_PORT}",
+            f"--health-listen={ip}:{addresses.PROXY_HEALTH_PORT}",
+            f"--coordinator={ip}:{addresses.COORDINATOR_PORT}",
+            "--threads=1",
+            *secret, *proxy_flags,
+        ], os.path.join(folder, "proxy.log"))
+
+    @property
+    def processes(self):
+        return (self.redis, self.coordinator, self.proxy)
+
+    def start(self):
+        for process in self.processes:
+            process.start()
+
+    def kill(self):
+        """The whole pod at one moment, as a node's crash takes it."""
+        for process in self.processes:
+            process.signal(9)
+        for process in self.processes:
+            process.kill()
+
+    def write(self, key, value, timeout=15.0):
+        """SET through this pod's proxy. Raises what resp.Connection raises."""
+        with resp.Connection(self.ip, addresses.PROXY_PORT, timeout, self.redis.password) as connection:
+            return connection.command("SET", key, value)
+
+    def read(self, key):
+        """GET through this pod's proxy."""
+        with resp.Connection(self.ip, addresses.PROXY_PORT, 15.0, self.redis.password) as connection:
+            return connection.command("GET", key)
+
+    def status(self):
+        """hive.v1.Hive/GetState of this pod's coordinator as `hive-coordinator status --json` prints it, None without an answer."""
+        run = subprocess.run(
+            [os.path.join(self._binaries, "hive-coordinator"), "status", "--json",
+             f"--target={self.ip}:{addresses.COORDINATOR_PORT}"],
+            capture_output=True, text=True, timeout=10, check=False)
+        return json.loads(run.stdout) if run.returncode == 0 else None
+
+    def healthy(self, service, port=addresses.COORDINATOR_HEALTH_PORT):
+        """Whether grpc.health.v1 says SERVING for `service`, as an exec probe would ask."""
+        run = subprocess.run(
+            [os.path.join(self._binaries, "hive-coordinator"), "health", service, f"--target={self.ip}:{port}"],
+            capture_output=True, text=True, timeout=10, check=False)
+        return run.returncode == 0
