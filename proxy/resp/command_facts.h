@@ -18,6 +18,8 @@
 
 namespace hive::resp {
 
+struct Value;
+
 enum class Effect : uint8_t {
   kRead,        // changes nothing: may be sent again to another leader when its reply did not come
   kWrite,       // may change data, or who knows what: never sent twice
@@ -76,8 +78,8 @@ struct CommandFacts {
 
   // May it wait for something before it is answered? (Not within MULTI.)
   bool blocks = false;
-  // Does it take data away when it is answered (BLPOP, XREADGROUP), so that nobody knows after a crash? WAIT and XREAD
-  // do not.
+  // Does it take data away when it is answered (BLPOP, XREADGROUP), so that nobody knows after a crash? XREAD does not.
+  // Nor does WAIT, but it is a kWrite all the same: another leader would confirm what it never heard of.
   bool pops = false;
   // Where its timeout stands; 0: unknown, as for a module's blocking command. 0 as *value* means for ever.
   uint32_t timeout_argument = 0;
@@ -109,6 +111,7 @@ struct CommandRule {
   };
   CommandFacts facts;
   Arguments arguments = Arguments::kIrrelevant;
+  bool is_subcommand = false;  // known as "name|subcommand": no name that a client could send
 };
 
 class CommandTable {
@@ -135,13 +138,19 @@ class CommandTable {
   };
 
   CommandTable() = default;
-  CommandRule* FindOrAdd(std::string_view lower_name);
-  void BuildIndex();
-  void AddListInTheCode();
+  // The rule by that name, added when it is new. The name is at most kMaxCommandName long.
+  CommandRule& Add(std::string_view name);
+  bool AddRow(const Value& row, int depth);  // of COMMAND's reply
+  void AddReads(std::string_view names);     // blank-separated
+  void AddBuiltIn();                         // builtin_commands.cc
+  void AddHarmless();                        // builtin_commands.cc
+  void AddConnectionCommands();              // connection_commands.cc
+  void Insert(size_t position);              // into the index
+  void Grow();                               // the index
 
   std::vector<Entry> entries_;
-  std::vector<uint16_t>
-      index_;  // open addressing: position in entries_ + 1, 0 = free; a power of two, at most half full
+  // Open addressing: position in entries_ + 1, 0 = free. A power of two, at most half full.
+  std::vector<uint16_t> index_;
 };
 
 }  // namespace hive::resp

@@ -47,7 +47,9 @@ class Reply {
  public:
   // As the server sent it, attributes in front included.
   std::string_view bytes() const { return bytes_; }
-  // First byte of the value itself, behind attributes: one of + - : $ * _ , # ! = ( % ~ >
+  // Without the attributes in front.
+  std::string_view value() const { return value_; }
+  // First byte of the value itself: one of + - : $ * _ , # ! = ( % ~ >
   char type() const { return type_; }
   // Out-of-band data (RESP3): answers no request.
   bool is_push() const { return type_ == '>'; }
@@ -89,31 +91,40 @@ class ReplyScanner {
   // Whether a part of the present reply was released.
   bool released() const { return released_ > 0; }
   // Whether the server is in the middle of a reply: then its connection cannot be handed to somebody else.
-  bool in_reply() const { return !done_ && position_ > 0; }
+  bool in_reply() const { return begun_ && !done_; }
 
   // After kError: what is wrong, as one clause for a log. A static string.
   std::string_view error() const { return error_; }
 
  private:
-  enum class Element : uint8_t { kWhole, kIncomplete, kFailed };
+  // What stands at position_.
+  enum class Part : uint8_t {
+    kHead,     // a type byte
+    kText,     // the middle of the text of a simple string, an error or a big number
+    kBodyEnd,  // the line end behind the body of a string
+  };
+  enum class Step : uint8_t { kDone, kIncomplete, kFailed };
 
   void Begin();
-  Element ScanText(std::string_view buffer, uint64_t limit);
-  Element ScanNumberLine(std::string_view buffer, std::string_view* digits);
-  Element ScanElement(std::string_view buffer);
-  Element ScanBulk(std::string_view digits, char kind);
-  Element ScanAggregate(std::string_view digits, char kind);
-  Element Fail(std::string_view why);
+  Step ScanPart(std::string_view rest);
+  Step ScanHead(std::string_view rest);
+  Step ScanText(std::string_view rest);
+  Step ScanBodyEnd(std::string_view rest);
+  Step BeginBulk(char type, int64_t length);
+  Step BeginAggregate(char type, int64_t length);
+  Step EndValue();
+  Step Fail(std::string_view why);
 
   uint64_t position_ = 0;    // next unscanned byte, from the reply's first byte; beyond the buffer within a body
-  uint64_t searched_ = 0;    // where the search for the end of the present line goes on
   uint64_t released_ = 0;    // bytes of the reply no longer in the buffer
   uint64_t value_at_ = 0;    // where the value itself begins, behind attributes
   uint64_t pending_ = 1;     // values still to come
-  uint64_t attributes_ = 0;  // those of them that belong to an attribute in front of the reply
+  uint64_t attributes_ = 0;  // those of them that belong to attributes in front of the reply
+  uint64_t text_size_ = 0;   // bytes of the present text so far
   std::string_view error_;
+  Part part_ = Part::kHead;
   char type_ = 0;
-  bool in_text_ = false;  // within the text of a simple string, an error or a big number
+  bool begun_ = false;
   bool done_ = false;
 };
 

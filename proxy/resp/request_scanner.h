@@ -100,6 +100,23 @@ class Request {
   const InlineArguments* inline_ = nullptr;
 };
 
+// Walks all arguments of a request that are in sight, in linear time: for SUBSCRIBE with its thousands of channels.
+//
+//   ArgumentReader reader(request);
+//   std::string_view argument;
+//   while (reader.Next(&argument)) ...
+class ArgumentReader {
+ public:
+  explicit ArgumentReader(const Request& request) : request_(request) {}
+  // The next argument, the name first; false at the end.
+  bool Next(std::string_view* argument);
+
+ private:
+  Request request_;
+  uint32_t index_ = 0;
+  std::string_view previous_;
+};
+
 class RequestScanner {
  public:
   explicit RequestScanner(const RequestLimits& limits = {}) : limits_(limits) {}

@@ -1,0 +1,131 @@
+// What no server says of its commands: which change the meaning of a connection, which wait, and which would break the
+// hive. The one list of commands in the proxy.
+#include <string_view>
+
+#include "proxy/resp/command_facts.h"
+
+namespace hive::resp {
+namespace {
+
+struct ConnectionRow {
+  std::string_view name;
+  ConnectionCommand command;
+};
+
+constexpr ConnectionRow kConnection[] = {
+    {"auth", ConnectionCommand::kAuth},
+    {"hello", ConnectionCommand::kHello},
+    {"select", ConnectionCommand::kSelect},
+    {"reset", ConnectionCommand::kReset},
+    {"quit", ConnectionCommand::kQuit},
+    {"client|setname", ConnectionCommand::kClientSetName},
+    {"client|setinfo", ConnectionCommand::kClientSetInfo},
+    {"client|reply", ConnectionCommand::kClientReply},
+    {"client|tracking", ConnectionCommand::kClientTracking},
+    {"client|caching", ConnectionCommand::kClientTracking},
+    {"client|no-evict", ConnectionCommand::kClientNoEvict},
+    {"client|no-touch", ConnectionCommand::kClientNoTouch},
+    {"multi", ConnectionCommand::kMulti},
+    {"exec", ConnectionCommand::kExec},
+    {"discard", ConnectionCommand::kDiscard},
+    {"watch", ConnectionCommand::kWatch},
+    {"unwatch", ConnectionCommand::kUnwatch},
+    {"subscribe", ConnectionCommand::kSubscribe},
+    {"psubscribe", ConnectionCommand::kPatternSubscribe},
+    {"ssubscribe", ConnectionCommand::kShardSubscribe},
+    {"unsubscribe", ConnectionCommand::kUnsubscribe},
+    {"punsubscribe", ConnectionCommand::kPatternUnsubscribe},
+    {"sunsubscribe", ConnectionCommand::kShardUnsubscribe},
+    {"monitor", ConnectionCommand::kMonitor},
+    {"script|debug", ConnectionCommand::kScriptDebug},
+    {"readonly", ConnectionCommand::kReadOnly},
+    {"readwrite", ConnectionCommand::kReadOnly},
+    {"asking", ConnectionCommand::kReadOnly},
+};
+
+// Redis, networking of RESP2: a subscribed client may say these and nothing else.
+constexpr std::string_view kAllowedWhileSubscribed[] = {
+    "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
+};
+
+struct RefusalRow {
+  std::string_view name;
+  Refusal refusal;
+};
+
+constexpr RefusalRow kRefused[] = {
+    {"replicaof", Refusal::kReplication}, {"slaveof", Refusal::kReplication}, {"failover", Refusal::kReplication},
+    {"psync", Refusal::kReplication},     {"sync", Refusal::kReplication},    {"replconf", Refusal::kReplication},
+    {"shutdown", Refusal::kShutdown},     {"debug", Refusal::kDebug},         {"client|pause", Refusal::kPause},
+    {"client|unpause", Refusal::kPause},
+};
+
+struct BlockingRow {
+  std::string_view name;
+  CommandRule::Arguments arguments;
+  uint32_t timeout_argument;  // when it does not depend on the arguments
+  TimeoutUnit unit;
+  bool pops;
+};
+
+constexpr BlockingRow kBlocking[] = {
+    {"blpop", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"brpop", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"brpoplpush", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"blmove", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"bzpopmin", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"bzpopmax", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
+    {"blmpop", CommandRule::Arguments::kIrrelevant, 1, TimeoutUnit::kSeconds, true},
+    {"bzmpop", CommandRule::Arguments::kIrrelevant, 1, TimeoutUnit::kSeconds, true},
+    {"xread", CommandRule::Arguments::kXread, 0, TimeoutUnit::kMilliseconds, false},
+    {"xreadgroup", CommandRule::Arguments::kXreadGroup, 0, TimeoutUnit::kMilliseconds, true},
+    {"wait", CommandRule::Arguments::kIrrelevant, 2, TimeoutUnit::kMilliseconds, false},
+    {"waitaof", CommandRule::Arguments::kIrrelevant, 3, TimeoutUnit::kMilliseconds, false},
+};
+
+}  // namespace
+
+void CommandTable::AddConnectionCommands() {
+  for (const ConnectionRow& row : kConnection) {
+    CommandFacts& facts = Add(row.name).facts;
+    facts.connection = row.command;
+    facts.effect = row.command == ConnectionCommand::kExec ? Effect::kWrite : Effect::kConnection;
+  }
+  for (const std::string_view name : kAllowedWhileSubscribed) Add(name).facts.allowed_while_subscribed = true;
+  for (const RefusalRow& row : kRefused) Add(row.name).facts.refusal = row.refusal;
+  Add("config|set").arguments = CommandRule::Arguments::kConfigSet;
+  for (const BlockingRow& row : kBlocking) {
+    CommandRule& rule = Add(row.name);
+    rule.arguments = row.arguments;
+    rule.facts.timeout_argument = row.timeout_argument;
+    rule.facts.timeout_unit = row.unit;
+    rule.facts.pops = row.pops;
+    // XREAD and XREADGROUP only with BLOCK: see Classify().
+    rule.facts.blocks =
+        row.arguments != CommandRule::Arguments::kXread && row.arguments != CommandRule::Arguments::kXreadGroup;
+  }
+}
+
+std::string_view RefusalReply(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kNone:
+      return "";
+    case Refusal::kReplication:
+      return "-ERR refused by hive-proxy: this command changes or imitates replication, which the hive's coordinators "
+             "decide; replicas are reached directly, not through the proxy\r\n";
+    case Refusal::kReplicationSetting:
+      return "-ERR refused by hive-proxy: this CONFIG SET changes a replication setting, which the hive's coordinators "
+             "own; other settings may be set in a command of their own\r\n";
+    case Refusal::kShutdown:
+      return "-ERR refused by hive-proxy: SHUTDOWN would stop the hive's leader; stop its pod instead\r\n";
+    case Refusal::kDebug:
+      return "-ERR refused by hive-proxy: DEBUG can stall or crash the hive's leader; connect to a redis-server "
+             "directly\r\n";
+    case Refusal::kPause:
+      return "-ERR refused by hive-proxy: CLIENT PAUSE and UNPAUSE would stop the hive's clients and look like a dead "
+             "leader; connect to a redis-server directly\r\n";
+  }
+  return "";
+}
+
+}  // namespace hive::resp
