@@ -1,0 +1,118 @@
+"""What every integration test stands on: a local hive of its own, ended and explained when the test fails."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+import unittest
+
+from localhive import addresses, demo
+from localhive.hive import LocalHive
+from localhive.process import wait_until
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BINARIES = os.environ.get("BINARIES", os.path.join(ROOT, "build", "dev", "bin"))
+NODE_CLIENTS = os.path.join(ROOT, "tests", "clients")
+
+_PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a killed ctest ends its test
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+KEYS = 5000  # of the dataset that must survive
+
+
+class Scenario(unittest.TestCase):
+    """A test has self.hive after self.start_hive(); its processes end with the test, and a failure tells what they said."""
+
+    def new_hive(self, **pod_options):
+        """A hive of which nothing runs yet."""
+        self.hive = LocalHive(addresses.claim_test_block(), BINARIES, **pod_options)
+        self.addCleanup(self.hive.close)
+        self.addCleanup(self._explain, self.hive)
+        return self.hive
+
+    def start_hive(self, pods=3, **pod_options):
+        """A hive that takes writes. Returns its leader."""
+        self.new_hive(**pod_options).start(pods)
+        return self.hive.wait_writable(20)
+
+    def _explain(self, hive):
+        outcome = self._outcome
+        if outcome.errors if hasattr(outcome, "errors") else not outcome.success:
+            print(hive.describe(), file=sys.stderr)
+
+    def follower(self, number=0):
+        leader = self.hive.wait_settled()
+        return [pod for pod in self.hive.pods if pod is not leader][number]
+
+    # -- the dataset --------------------------------------------------------------------------------------------------
+
+    def write_dataset(self, pod):
+        """KEYS keys through the pod's proxy, replicated everywhere before this returns."""
+        demo.write_keys(pod, KEYS)
+        self.wait_replicated()
+
+    def wait_replicated(self):
+        """Until every follower has what the leader has written."""
+        leader = self.hive.wait_settled()
+
+        def caught_up():
+            offsets = [int(replica[2]) for replica in leader.redis.ask("ROLE")[2]]
+            return len(offsets) == len(self.hive.pods) - 1 and min(offsets, default=0) >= 0 and \
+                all(pod.redis.ask("DBSIZE") == leader.redis.ask("DBSIZE") for pod in self.hive.pods)
+        wait_until(caught_up, 10, "every follower to have the whole dataset")
+
+    def assert_dataset_lives(self):
+        """On every redis of a settled hive."""
+        self.hive.wait_settled()
+        for pod in self.hive.pods:
+            self.assertEqual(demo.count_keys(pod, KEYS), KEYS, f"keys of the dataset on {pod.ip}")
+
+    # -- what coordinators and logs say -------------------------------------------------------------------------------
+
+    def assert_all_agree(self, leader):
+        """Every coordinator's GetState names this leader, and itself in its proper role."""
+        def agreed():
+            states = [pod.status() for pod in self.hive.pods]
+            return all(s and s.get("leader", {}).get("identity", {}).get("ip") == leader.ip for s in states)
+        wait_until(agreed, 5, f"every coordinator to name {leader.ip} as the leader", 0.1)
+
+    def wait_logged(self, process, text, timeout=10):
+        """Waits until the process's log has `text` and returns its line."""
+        def line():
+            with open(process.log_path, errors="replace") as log:
+                return next((entry for entry in log if text in entry), None)
+        return wait_until(line, timeout, f"'{text}' in the log of {process.name}, which has:\n{process.log_tail(5)}")
+
+
+class MasterWatch:
+    """Looks at every redis all the time, and remembers who was seen as a master, and any two at once."""
+
+    def __init__(self, hive):
+        self.masters = set()
+        self.two_at_once = []
+        self._hive = hive
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self):
+        while not self._stop.is_set():
+            now = [pod.ip for pod in list(self._hive.pods) if (role := pod.redis.role()) and role[0] == "master"]
+            self.masters.update(now)
+            if len(now) > 1:
+                self.two_at_once.append(now)
+            time.sleep(0.005)
+
+
+def main():
+    unittest.main(verbosity=2)
