@@ -93,7 +93,7 @@ class Poller {
   friend class Timer;
 
   int SleepMillis(std::optional<Duration> at_most) const;
-  void Dispatch(int count);
+  bool Dispatch(int count);  // true when another thread has woken the loop
   void RunPosted();
   void RunTimers();
   void Wake();
@@ -104,12 +104,15 @@ class Poller {
   void SiftUp(size_t index);
   void SiftDown(size_t index);
   void Place(size_t index, Timer* timer);
+  static bool Earlier(const Timer* a, const Timer* b);
 
   Fd epoll_;
   Fd wake_;
   Instant now_;
   std::function<void()> before_sleep_;
   std::vector<Timer*> heap_;
+  uint64_t next_order_ = 0;
+  Timer* firing_ = nullptr;  // the timer whose callback runs; null again once that timer is gone
 
   epoll_event events_[kMaxEventsPerTurn];
   int event_count_ = 0;  // of the turn that is being dispatched, else 0
@@ -128,7 +131,7 @@ class Poller {
 class Timer {
  public:
   Timer(Poller& poller, std::function<void()> callback) : poller_(poller), callback_(std::move(callback)) {}
-  ~Timer() { Stop(); }
+  ~Timer();
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
@@ -137,7 +140,7 @@ class Timer {
   void StartIn(Duration delay) { Start(poller_.Now() + delay); }
   void Stop();  // harmless when not running
   bool running() const { return index_ != kNotRunning; }
-  Instant deadline() const { return deadline_; }  // of the latest Start
+  Instant deadline() const { return deadline_; }  // of the latest Start; not before the Now() of that call
 
  private:
   friend class Poller;
