@@ -1,0 +1,103 @@
+// Who leads, and whether it may be written to, as far as this proxy may believe: what the watch said, reduced to one
+// snapshot. PURE: answers of the watch and the time in, snapshots out.
+//
+// Thread rule: LeaderView belongs to one thread (the watch client's). LeaderSnapshot is a value that is copied to every
+// event loop.
+// docs: docs/proxy.md, "The watch".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+
+namespace hive::proxy {
+
+// What a proxy may do with commands that write. Set by the leading coordinator, carried by hive.v1.WatchResponse.
+enum class WriteState : uint8_t {
+  kNoLeader,  // no leader: everything waits
+  kOpen,      // write, while the lease lasts
+  kHold,      // leadership is about to move: new writes wait; replies to writes already sent pass
+  kFenced,    // the leader doubts that it leads: new writes wait, and so do replies to writes
+};
+
+// A leadership: one member holding one term, with one redis.
+struct Leadership {
+  uint64_t term = 0;         // grows with every leadership; 0 = none
+  std::string ip;            // of the leading member
+  uint64_t incarnation = 0;  // of its coordinator's process
+  Endpoint redis;            // where its redis listens
+
+  bool empty() const { return term == 0; }
+
+  // Whether `other` is the same redis under the same coordinator process, whatever the terms. A leader that takes a
+  // higher term (two leaders settled, and it won) keeps its redis, and with it every connection to that redis.
+  bool SameRedis(const Leadership& other) const {
+    return ip == other.ip && incarnation == other.incarnation && redis == other.redis;
+  }
+
+  friend bool operator==(const Leadership&, const Leadership&) = default;
+};
+
+// What every event loop knows about the leader.
+struct LeaderSnapshot {
+  Leadership leader;  // empty while there is none
+  WriteState write_state = WriteState::kNoLeader;
+  Instant lease_until{};  // end of the right to act on `leader`; renewed with about every answer
+
+  // Whether new commands that write may be sent to the leader.
+  bool MayWrite(Instant now) const {
+    return !leader.empty() && write_state == WriteState::kOpen && now < lease_until;
+  }
+
+  // Whether the reply to a write may be passed on to its client. Without a lease another leader may have been elected
+  // that never saw the write, so nobody may be told that it was done.
+  bool MayConfirmWrites(Instant now) const {
+    return !leader.empty() && (write_state == WriteState::kOpen || write_state == WriteState::kHold) &&
+           now < lease_until;
+  }
+
+  friend bool operator==(const LeaderSnapshot&, const LeaderSnapshot&) = default;
+};
+
+// One answer of a coordinator: a decoded hive.v1.WatchResponse.
+struct WatchAnswer {
+  std::optional<Instant> asked;  // when the echoed question was sent; nothing: grants no lease
+  std::string hive;
+  Leadership leader;  // empty: it knows of none
+  WriteState write_state = WriteState::kNoLeader;
+  Duration claim_age{};
+  Duration lease{};
+  std::vector<Endpoint> coordinators;  // every member's
+};
+
+class LeaderView {
+ public:
+  enum class Verdict : uint8_t {
+    kBelieved,   // the snapshot is what the answer said
+    kOutdated,   // contradicts a claim whose lease still runs, and is not newer: ignored
+    kOtherHive,  // the answer of another hive's coordinator (a reused IP): ignored, and that member not asked again
+  };
+
+  // Takes an answer in. `own`: it came from this pod's coordinator, which says what the hive is called; other members
+  // must agree.
+  Verdict Heard(Instant now, bool own, const WatchAnswer& answer);
+
+  const LeaderSnapshot& snapshot() const { return snapshot_; }
+
+  // The hive's name, once the own coordinator has said it; empty before.
+  const std::string& hive() const { return hive_; }
+
+  // Every member's coordinator, as last heard; the pod's own may be among them under its pod IP.
+  const std::vector<Endpoint>& coordinators() const { return coordinators_; }
+
+ private:
+  LeaderSnapshot snapshot_;
+  std::string hive_;
+  std::vector<Endpoint> coordinators_;
+};
+
+}  // namespace hive::proxy

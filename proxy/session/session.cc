@@ -1,0 +1,251 @@
+#include "proxy/session/session.h"
+
+#include <cassert>
+
+#include "proxy/resp/replies.h"
+
+namespace hive::proxy {
+
+using resp::ConnectionCommand;
+
+Session::Command Session::MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now) {
+  Command command;
+  command.since = now;
+  command.effect = facts.effect;
+  command.connection = facts.connection;
+  command.refusal = facts.refusal;
+  command.blocks = facts.blocks;
+  command.pops = facts.pops;
+  command.timeout_argument = facts.timeout_argument;
+  command.timeout_unit = facts.timeout_unit;
+  command.confirmations = request.argument_count() - 1;  // read for (UN)SUBSCRIBE only
+
+  const Passage passage = Advance(tail_, facts.connection, facts.refusal);
+  command.local = passage.local;
+  command.queued = passage.queued;
+  command.discard_instead = passage.discard_instead;
+  command.opaque = passage.opaque || (!passage.queued && (facts.connection == ConnectionCommand::kMonitor ||
+                                                          facts.connection == ConnectionCommand::kClientReply ||
+                                                          facts.connection == ConnectionCommand::kScriptDebug));
+  command.pins = passage.pins || (!passage.queued && facts.connection == ConnectionCommand::kClientTracking);
+  if (command.local == LocalReply::kQuit) last_command_taken_ = true;
+  return command;
+}
+
+void Session::Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now) {
+  const bool in_transaction = tail_.open || facts.connection == ConnectionCommand::kMulti;
+  Command command = MakeCommand(request, facts, now);
+  if (!memory_left && command.local == LocalReply::kNone) {
+    // One error among the replies of a transaction would leave the rest of it to run without it.
+    if (in_transaction) broken_ = true;
+    command.local = LocalReply::kTooMuchHeld;
+  }
+  if (command.local == LocalReply::kNone) {
+    const std::string discard = command.discard_instead ? resp::MakeRequest({"DISCARD"}) : std::string();
+    const std::string_view bytes = command.discard_instead ? std::string_view(discard) : request.bytes();
+    requests_.Append(bytes);
+    command.size = bytes.size();
+  }
+  Enqueue(command);
+}
+
+void Session::AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now) {
+  Command command = MakeCommand(head, facts, now);
+  command.streamed = true;
+  body_ = command.local == LocalReply::kNone ? BodyState::kWaiting : BodyState::kDiscarding;
+  Enqueue(command);
+}
+
+void Session::Enqueue(const Command& command) {
+  queue_.push_back(command);
+  if (command.local == LocalReply::kNone) return;
+  SkipAnsweredHere();
+  EmitDueReplies();
+}
+
+void Session::AddProtocolError(std::string reply, Instant now) {
+  // What was released of the malformed command cannot be taken back.
+  if (body_ != BodyState::kNone) broken_ = true;
+  last_command_taken_ = true;
+  protocol_error_ = std::move(reply);
+  Command command;
+  command.since = now;
+  command.local = LocalReply::kProtocolError;
+  Enqueue(command);
+}
+
+BodyState Session::body(const Gates& gates) {
+  if (body_ != BodyState::kWaiting) return body_;
+  const bool its_turn = sent_ + 1 == queue_.size() && sent_bytes_ == sent_whole_;
+  if (its_turn && link_up_ && gates.leader && replay_.done() && !demoted_ && MayPass(queue_.back(), gates)) {
+    body_ = BodyState::kSending;
+  }
+  return body_;
+}
+
+void Session::BodyEnded(Instant now) {
+  if (body_ == BodyState::kSending) {
+    queue_.back().since = now;
+    ++sent_;
+    CheckOpaque();
+  }
+  body_ = BodyState::kNone;
+}
+
+// Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
+bool Session::MayPass(const Command& command, const Gates& gates) const {
+  return gates.leader && (command.effect != resp::Effect::kWrite || command.queued || command.discard_instead ||
+                          gates.writes);
+}
+
+void Session::SkipAnsweredHere() {
+  while (sent_ < queue_.size() && queue_[sent_].local != LocalReply::kNone) ++sent_;
+}
+
+std::string_view Session::LocalReplyText(const Command& command) const {
+  switch (command.local) {
+    case LocalReply::kNone:
+      break;
+    case LocalReply::kOk:
+    case LocalReply::kQuit:
+      return resp::kOk;
+    case LocalReply::kQueued:
+      return resp::kQueued;
+    case LocalReply::kExecNull:
+      return resp::NullArrayReply(settings_.protocol());
+    case LocalReply::kExecAborted:
+      return "-EXECABORT Transaction discarded because of previous errors.\r\n";
+    case LocalReply::kNestedMulti:
+      return "-ERR MULTI calls can not be nested\r\n";
+    case LocalReply::kWatchInMulti:
+      return "-ERR WATCH inside MULTI is not allowed\r\n";
+    case LocalReply::kRefused:
+      return resp::RefusalReply(command.refusal);
+    case LocalReply::kHeldTooLong:
+      return "-MASTERDOWN hive-proxy held this command until --hold-timeout, and no leader could execute it: it was "
+             "not executed, try again\r\n";
+    case LocalReply::kTooMuchHeld:
+      return "-MASTERDOWN hive-proxy knows no leader, and holds as many commands as --hold-memory allows: this one was "
+             "not executed, try again\r\n";
+    case LocalReply::kProtocolError:
+      return protocol_error_;
+    case LocalReply::kTooLarge:
+      return "-MASTERDOWN the leader changed before it executed this command, which is too large for hive-proxy to have "
+             "kept: it was not executed, try again\r\n";
+  }
+  return {};
+}
+
+// Answers the commands at the front of the queue that are answered here. Not while a reply from the server is being
+// relayed, nor while commands in front of them wait to be sent again.
+void Session::EmitDueReplies() {
+  if (opaque_) return CheckOpaque();
+  while (!reply_begun_ && !demoted_ && sent_ > 0 && queue_.front().local != LocalReply::kNone) {
+    const Command command = queue_.front();
+    local_replies_ += LocalReplyText(command);
+    if (command.local == LocalReply::kQuit || command.local == LocalReply::kProtocolError) finished_ = true;
+    if (command.local != LocalReply::kHeldTooLong && command.local != LocalReply::kTooMuchHeld) {
+      Advance(front_, command.connection, command.refusal);
+    }
+    PopFront();
+  }
+}
+
+void Session::PopFront() {
+  const size_t size = queue_.front().size;
+  if (size > 0) {
+    requests_.Consume(size);
+    sent_whole_ -= size;
+    sent_bytes_ -= size;
+  }
+  --sent_;
+  queue_.pop_front();
+}
+
+// From here on nobody can say which reply answers what: whatever was sent counts as answered.
+void Session::CheckOpaque() {
+  if (sent_ > 0 && queue_.front().opaque) opaque_ = true;
+  if (!opaque_) return;
+  while (sent_ > 0) {
+    // An answer of our own would have no place among the server's.
+    if (queue_.front().local != LocalReply::kNone) broken_ = true;
+    PopFront();
+  }
+}
+
+bool Session::WantsLink() const {
+  if (finished_ || broken_) return false;
+  return has_unsent() || settings_.subscriptions() > 0;
+}
+
+void Session::LinkOpened() {
+  link_up_ = true;
+  Settings::Replay replay = settings_.MakeReplay();
+  replay_ = {std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels};
+}
+
+std::string_view Session::ToSend(const Gates& gates) {
+  if (!link_up_ || !gates.leader) return {};
+  if (replay_.sent < replay_.requests.size()) return std::string_view(replay_.requests).substr(replay_.sent);
+  // Nothing rides behind the replay: were AUTH or SELECT to fail, it would run as another user, in another database.
+  if (!replay_.done() || demoted_) return {};
+  size_t end = sent_whole_;
+  for (size_t i = sent_; i < queue_.size(); ++i) {
+    const Command& command = queue_[i];
+    if (command.local != LocalReply::kNone) continue;
+    if (command.streamed || !MayPass(command, gates)) break;
+    end += command.size;
+  }
+  if (end <= sent_bytes_) return {};
+  return requests_.view().substr(sent_bytes_, end - sent_bytes_);
+}
+
+void Session::Sent(size_t bytes, Instant now) {
+  if (replay_.sent < replay_.requests.size()) {
+    replay_.sent += bytes;
+    return;
+  }
+  sent_bytes_ += bytes;
+  for (; sent_ < queue_.size(); ++sent_) {
+    Command& command = queue_[sent_];
+    if (command.local != LocalReply::kNone) continue;
+    if (command.streamed || sent_whole_ + command.size > sent_bytes_) break;
+    sent_whole_ += command.size;
+    command.since = now;
+  }
+  CheckOpaque();
+}
+
+bool Session::waits_on_server() const {
+  if (opaque_ || settings_.subscriptions() > 0) return true;
+  for (size_t i = 0; i < sent_; ++i) {
+    if (queue_[i].blocks) return true;
+  }
+  return false;
+}
+
+bool Session::ExpireHeld(Duration hold_timeout, Instant now) {
+  // What is behind a command in flight could not be answered before it anyway.
+  if (sent_ > 0 || !has_unsent() || now - queue_.front().since < hold_timeout) return false;
+  if (body_ == BodyState::kSending) return false;
+  // All that is held ends together: it was sent in the belief that what stood before it would be executed.
+  for (size_t i = 0; i < queue_.size(); ++i) {
+    if (queue_[i].local != LocalReply::kNone) continue;
+    queue_[i].local = LocalReply::kHeldTooLong;
+    queue_[i].size = 0;
+  }
+  if (body_ == BodyState::kWaiting) body_ = BodyState::kDiscarding;
+  requests_.Clear();
+  sent_whole_ = sent_bytes_ = 0;
+  // A transaction that the server holds must not go on without the commands that were dropped.
+  const bool end_link = link_up_ && (front_.open || front_.watching || demoted_);
+  tail_.lost = tail_.open || tail_.watching;
+  demoted_ = false;
+  refused_ = 0;
+  SkipAnsweredHere();
+  EmitDueReplies();
+  front_ = tail_;
+  return end_link;
+}
+
+}  // namespace hive::proxy

@@ -1,0 +1,253 @@
+// What one client's connection means: the commands it waits for, the state it has built up on the server, and what
+// becomes of both when the leader changes. PURE: events in, decisions out; no socket, no clock.
+//
+// A session keeps a queue of the client's commands, oldest first:
+//
+//   answered | sent, reply awaited ... | not sent: held, or the link is busy ...
+//
+// and the bytes of those that are small enough, so that they can be sent again to the next leader when they were
+// certainly not executed, or may be executed twice. Commands that it answers itself (refused ones, lost transactions,
+// QUIT) stand in the same queue, so that every reply keeps its place.
+//
+// What is certain is the whole point. A command that may have been executed, and writes, is never sent twice: its
+// client's connection is closed instead, as redis itself would do by dying. The full table is in docs/proxy.md, "When
+// the leader changes"; tests/unit/proxy/session/leader_change_test.cc has a test per cell.
+//
+// Thread rule: one thread per session. No allocation per command for a client that does not pipeline deeply.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/base/time.h"
+#include "proxy/resp/command_facts.h"
+#include "proxy/resp/reply_scanner.h"
+#include "proxy/resp/request_scanner.h"
+#include "proxy/session/byte_queue.h"
+#include "proxy/session/fifo.h"
+#include "proxy/session/settings.h"
+#include "proxy/session/transaction.h"
+
+namespace hive::proxy {
+
+// A leader that has owed a reply for so long, and has answered nobody meanwhile, has stopped answering: what it was
+// asked last may be what stopped it. Below the shortest silence that can depose a leader (leader_timeout, 1 s).
+inline constexpr Duration kStoppedAnswering = Millis(500);
+
+// The shortest time that a blocking command is given on a new leader: 0 would mean for ever.
+inline constexpr Duration kLeastTimeLeft = Millis(1);
+
+// What may be sent now. Set by the event loop from what it knows of the leader.
+struct Gates {
+  bool leader = false;  // there is a leader, and its redis has said that it is a master
+  bool writes = false;  // ... and it may be written to: write state OPEN, the lease runs
+};
+
+// How a link came to its end.
+enum class LinkEnd : uint8_t {
+  kCrashed,   // the server closed it, or it failed
+  kCut,       // the proxy cut it: another leader has been elected
+  kDemoted,   // the proxy cut it: the server refused everything that was in flight, since it no longer leads
+  kNotReady,  // it never came to be: nothing was sent on it
+};
+
+// What to do with a reply.
+enum class ReplyAction : uint8_t {
+  kNeedMore,  // cannot tell before more of the reply is there
+  kRelay,     // pass it on
+  kSwallow,   // drop it
+  kReplace,   // pass Session::replacement() on in its place
+  kWithhold,  // keep it, and everything behind it, and ask again when a lease runs
+  kDropLink,  // drop it, end the link (LinkEnd::kDemoted), and send again what it did not execute to the next leader
+  kClose,     // close the client
+};
+
+struct ReplyDecision {
+  ReplyAction action = ReplyAction::kRelay;
+  // The server says that it does not lead (or not yet): it must show ROLE = master again before anything is sent to it.
+  bool leader_refused = false;
+};
+
+// The beginning of a reply, or all of it.
+struct ReplyHead {
+  char type = 0;               // of resp::ReplyScanner
+  std::string_view bytes;      // as much as is there, the reply's first byte in front
+  std::string_view error;      // the text of an error without type byte and line end, when complete
+  bool complete = false;
+};
+
+// A command too large to be kept is relayed piece by piece: what to do with its bytes.
+enum class BodyState : uint8_t {
+  kNone,        // no such command
+  kWaiting,     // its turn has not come: read no more from the client
+  kSending,     // its turn: send the bytes as they come
+  kDiscarding,  // it will not be sent, but its bytes must be read past
+};
+
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // --- the client's commands ---
+
+  // Takes a whole command, keeping a copy of its bytes. `facts.certain` must hold. `keep`: false when --hold-memory is
+  // used up; then it is answered with an error, unless it can be sent at once.
+  void Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now);
+
+  // Takes the beginning of a command that is too large to be kept. No other command may follow before BodyEnded().
+  void AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now);
+  // `gates`: as for ToSend; its turn may have come.
+  BodyState body(const Gates& gates);
+  void BodyEnded(Instant now);
+
+  // The client's bytes are no commands from here on: `reply` behind all other replies, then the end.
+  void AddProtocolError(std::string reply, Instant now);
+
+  // A command made the connection end: QUIT, or what cannot be answered in its place. Nothing behind it is to be read.
+  bool last_command_taken() const { return last_command_taken_; }
+
+  // --- replies in the server's place ---
+
+  // Replies that are due now, in order, in front of anything that the server sends from here on. Consume them.
+  std::string& local_replies() { return local_replies_; }
+  // QUIT was answered: close once everything has been sent to the client.
+  bool finished() const { return finished_; }
+  // The client is to be closed: its connection can no longer be given the meaning that it had.
+  bool broken() const { return broken_; }
+
+  // --- the link to the leader's redis ---
+
+  // Whether a link is needed: there is something to send, or to listen for.
+  bool WantsLink() const;
+  // A link is up: what makes it mean the same as the client's last one is sent first.
+  void LinkOpened();
+  // What may be sent now; empty when nothing may. Valid until any other call.
+  std::string_view ToSend(const Gates& gates);
+  // The first `bytes` of ToSend() are on their way.
+  void Sent(size_t bytes, Instant now);
+
+  // Judges the next reply. When it is complete it is taken as answered. When it is not and the action is kRelay,
+  // kSwallow or kReplace, do so with what is there and with all of the rest, and call ReplyEnded() behind it.
+  // `may_confirm`: LeaderSnapshot::MayConfirmWrites.
+  ReplyDecision OnReply(const ReplyHead& head, bool may_confirm);
+  void ReplyEnded();
+  std::string_view replacement() const { return replacement_; }
+
+  // The link has ended. `last_answer`: when that redis last answered anybody on this event loop. False: close the
+  // client. True: go on; what is to be sent again waits in the queue.
+  [[nodiscard]] bool LinkEnded(LinkEnd end, Instant last_answer, Instant now);
+
+  // --- holding ---
+
+  // Answers what has waited unsent since before `now - hold_timeout` with an error. True: also end the link (with
+  // LinkEnd::kDemoted), since a transaction half held is open on it.
+  [[nodiscard]] bool ExpireHeld(Duration hold_timeout, Instant now);
+
+  bool has_unsent() const { return sent_ < queue_.size(); }
+  bool has_in_flight() const { return sent_ > 0; }
+  // Whether a command waits for something to happen (BLPOP), messages are subscribed to, or the connection is opaque: a
+  // client that hangs up must not be waited for.
+  bool waits_on_server() const;
+  // Neither a command nor a part of one is under way.
+  bool idle() const { return queue_.empty() && body_ == BodyState::kNone && !reply_begun_; }
+
+  // Bytes of memory that this client's queue takes: its share of --hold-memory.
+  size_t memory() const { return requests_.size() + queue_.size() * sizeof(Command); }
+  const Settings& settings() const { return settings_; }
+
+ private:
+  // One command of the queue.
+  struct Command {
+    Instant since;               // when it came; once sent, when it was sent
+    uint64_t size = 0;           // of its bytes in requests_; 0 when it is streamed, or answered here
+    uint32_t confirmations = 0;  // (UN)SUBSCRIBE: replies that it brings; 0: all that are subscribed
+    uint32_t confirmed = 0;      // ... that came on this link
+    uint32_t relayed = 0;        // ... that the client has seen, on this link or an earlier one
+    uint32_t timeout_argument = 0;
+    resp::Effect effect = resp::Effect::kWrite;
+    resp::ConnectionCommand connection = resp::ConnectionCommand::kNone;
+    resp::Refusal refusal = resp::Refusal::kNone;
+    resp::TimeoutUnit timeout_unit = resp::TimeoutUnit::kSeconds;
+    LocalReply local = LocalReply::kNone;
+    bool blocks : 1 = false;
+    bool pops : 1 = false;
+    bool bound : 1 = false;     // WAIT: means what this connection has written, and nothing on another one
+    bool queued : 1 = false;    // within MULTI
+    bool streamed : 1 = false;  // not kept
+    bool resent : 1 = false;
+    bool discard_instead : 1 = false;
+    bool pins : 1 = false;
+    bool opaque : 1 = false;
+  };
+  // Confirmations and the like of what LinkOpened sent.
+  struct ReplayState {
+    std::string requests;
+    size_t sent = 0;
+    uint32_t replies = 0;
+    uint32_t essential = 0;
+    uint32_t channels = 0;
+    bool done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
+  };
+
+  Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
+  void Enqueue(const Command& command);
+  bool MayPass(const Command& command, const Gates& gates) const;
+  void SkipAnsweredHere();
+  std::string_view LocalReplyText(const Command& command) const;
+  void PopFront();
+  void EmitDueReplies();
+
+  ReplyDecision Judge(const ReplyHead& head, bool may_confirm);
+  ReplyDecision JudgeOutOfBand(const ReplyHead& head);
+  ReplyDecision JudgeReplay(const ReplyHead& head);
+  ReplyDecision JudgeFront(const ReplyHead& head, bool may_confirm);
+  ReplyDecision JudgeUnexecuted(std::string_view error);
+  ReplyDecision JudgeWhileDemoted(const ReplyHead& head);
+  ReplyDecision Confirm(const ReplyHead& head, std::string_view kind);
+  ReplyDecision Replace(LocalReply reply);
+  ReplyAction DropLinkWhenAllRefused();
+  bool MayGetMessages() const;
+  void Answered(bool is_error);
+  void RememberSettings(const Command& command);
+  void CheckOpaque();
+
+  bool Survives(const Command& command, bool oldest, LinkEnd end, bool stalled) const;
+  void Reclassify();
+  void RebuildRequests(Instant now);
+
+  Fifo<Command> queue_;
+  ByteQueue requests_;      // of the commands in the queue that are kept, in order
+  size_t sent_ = 0;         // commands at the front of the queue that were sent whole, or are answered here
+  size_t sent_whole_ = 0;   // bytes of requests_ that belong to them
+  size_t sent_bytes_ = 0;   // bytes of requests_ that were sent; more than sent_whole_ within a command
+
+  Transaction front_;  // behind what was answered
+  Transaction tail_;   // behind everything in the queue
+  Settings settings_;
+  ReplayState replay_;
+  std::string local_replies_;
+  std::string_view replacement_;
+  std::string protocol_error_;
+
+  // While a demoted server still answers what was in flight: commands of the queue whose replies have come. They wait
+  // at the front of the queue to be sent again.
+  size_t refused_ = 0;
+
+  BodyState body_ = BodyState::kNone;
+  bool link_up_ = false;
+  bool demoted_ = false;       // the server has refused a command since it does not lead: refused_ counts
+  bool opaque_ = false;        // replies are not told apart any more (MONITOR, CLIENT REPLY)
+  bool pinned_ = false;        // the connection has a meaning that cannot be repeated (CLIENT TRACKING)
+  bool reply_begun_ = false;   // a part of a reply was judged, its end not seen
+  bool reply_is_push_ = false;  // ... and it answers no command
+  bool reply_is_error_ = false;
+  bool last_command_taken_ = false;
+  bool finished_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace hive::proxy

@@ -1,0 +1,256 @@
+// What a session makes of the server's replies.
+#include <charconv>
+#include <optional>
+
+#include "proxy/session/session.h"
+
+namespace hive::proxy {
+namespace {
+
+using resp::ConnectionCommand;
+
+// The first element of an aggregate whose beginning is there: "message" of `*3\r\n$7\r\nmessage\r\n...`. Nothing when
+// it is not there yet; empty when the first element is no string.
+std::optional<std::string_view> FirstWord(std::string_view bytes) {
+  const size_t header_end = bytes.find("\r\n");
+  if (header_end == std::string_view::npos) return std::nullopt;
+  std::string_view rest = bytes.substr(header_end + 2);
+  if (rest.empty()) return bytes.substr(1, header_end - 1) == "0" ? std::optional(std::string_view()) : std::nullopt;
+  if (rest[0] != '$') return std::string_view();
+  const size_t length_end = rest.find("\r\n");
+  if (length_end == std::string_view::npos) return std::nullopt;
+  int64_t length = -1;
+  std::from_chars(rest.data() + 1, rest.data() + length_end, length);
+  // The longest word of interest is "punsubscribe".
+  if (length < 0 || length > 16) return std::string_view();
+  rest.remove_prefix(length_end + 2);
+  if (rest.size() < static_cast<size_t>(length)) return std::nullopt;
+  return rest.substr(0, static_cast<size_t>(length));
+}
+
+bool IsConfirmation(std::string_view word) { return word.ends_with("subscribe"); }
+bool IsMessage(std::string_view word) { return word == "message" || word == "pmessage" || word == "smessage"; }
+
+bool IsSubscription(ConnectionCommand command) {
+  return command >= ConnectionCommand::kSubscribe && command <= ConnectionCommand::kShardUnsubscribe;
+}
+static_assert(static_cast<int>(ConnectionCommand::kShardUnsubscribe) -
+                  static_cast<int>(ConnectionCommand::kSubscribe) ==
+              5);
+
+// The server did not execute the command, since it is no leader (any more, or yet).
+bool SaysNotLeading(std::string_view error) {
+  const std::string_view code = error.substr(0, error.find(' '));
+  return code == "READONLY" || code == "MASTERDOWN" || code == "LOADING";
+}
+bool SaysUnblocked(std::string_view error) { return error.starts_with("UNBLOCKED"); }
+
+bool IsErrorType(char type) { return type == '-' || type == '!'; }
+
+}  // namespace
+
+ReplyDecision Session::OnReply(const ReplyHead& head, bool may_confirm) {
+  reply_is_push_ = true;
+  reply_is_error_ = IsErrorType(head.type);
+  const ReplyDecision decision = Judge(head, may_confirm);
+  switch (decision.action) {
+    case ReplyAction::kRelay:
+    case ReplyAction::kSwallow:
+    case ReplyAction::kReplace:
+      break;
+    default:
+      return decision;
+  }
+  reply_begun_ = true;
+  if (head.complete) ReplyEnded();
+  return decision;
+}
+
+void Session::ReplyEnded() {
+  reply_begun_ = false;
+  if (!reply_is_push_) {
+    Answered(reply_is_error_);
+  } else {
+    EmitDueReplies();
+  }
+}
+
+ReplyDecision Session::Judge(const ReplyHead& head, bool may_confirm) {
+  // Of an opaque connection nobody knows which replies confirm writes.
+  if (opaque_) return {may_confirm ? ReplyAction::kRelay : ReplyAction::kWithhold};
+  if (head.type == 0 || (IsErrorType(head.type) && !head.complete)) return {ReplyAction::kNeedMore};
+  if (head.type == '>' || (head.type == '*' && MayGetMessages())) {
+    std::optional<std::string_view> word = FirstWord(head.bytes);
+    if (!word && !head.complete) return {ReplyAction::kNeedMore};
+    if (!word) word = "";  // a null array
+    if (IsConfirmation(*word)) return Confirm(head, *word);
+    if (head.type == '>' || IsMessage(*word)) return {ReplyAction::kRelay};
+  }
+  if (!replay_.done()) return JudgeReplay(head);
+  // Nothing was asked: the server says why it closes the connection ("-ERR max number of clients reached"). The close
+  // follows, and the next command tries again.
+  if (sent_ == 0) return {ReplyAction::kSwallow};
+  if (demoted_) return JudgeWhileDemoted(head);
+  return JudgeFront(head, may_confirm);
+}
+
+// In RESP2, messages and confirmations are arrays like any other; only a subscriber gets them.
+bool Session::MayGetMessages() const {
+  return settings_.protocol() == resp::Protocol::kResp2 &&
+         (settings_.subscriptions() > 0 || replay_.channels > 0 ||
+          (sent_ > 0 && IsSubscription(queue_.front().connection)));
+}
+
+// One of the confirmations that a (UN)SUBSCRIBE brings, one per channel.
+ReplyDecision Session::Confirm(const ReplyHead& head, std::string_view kind) {
+  if (!head.complete) return {ReplyAction::kNeedMore};
+  if (replay_.channels > 0) {
+    --replay_.channels;
+    return {ReplyAction::kSwallow};
+  }
+  // The server unsubscribed by itself.
+  if (sent_ == 0 || !IsSubscription(queue_.front().connection)) return {ReplyAction::kRelay};
+  // The link is about to be dropped; SUBSCRIBE goes to the next leader.
+  if (demoted_) return {ReplyAction::kSwallow};
+
+  Command& command = queue_.front();
+  // UNSUBSCRIBE without channels: as many as there are, or one that says that there are none.
+  if (command.confirmations == 0) {
+    command.confirmations = static_cast<uint32_t>(std::max<size_t>(1, settings_.SubscriptionsOf(command.connection)));
+  }
+  resp::ReplyScanner scanner;
+  scanner.Scan(head.bytes);
+  resp::ElementReader elements(scanner.reply(head.bytes));
+  resp::ElementReader::Element element;
+  if (elements.Next(&element) && elements.Next(&element) && !element.is_null) settings_.Subscribed(kind, element.text);
+
+  const bool seen_already = command.confirmed < command.relayed;
+  ++command.confirmed;
+  command.relayed = std::max(command.relayed, command.confirmed);
+  reply_is_push_ = command.confirmed < command.confirmations;  // the last one answers the command
+  return {seen_already ? ReplyAction::kSwallow : ReplyAction::kRelay};
+}
+
+ReplyDecision Session::JudgeReplay(const ReplyHead& head) {
+  const bool is_error = IsErrorType(head.type);
+  // The user was deleted, lost a permission, or has another password here: the connection cannot be made the same.
+  if (is_error && (replay_.essential > 0 || replay_.replies == 0)) return {ReplyAction::kClose};
+  if (replay_.essential > 0) --replay_.essential;
+  if (replay_.replies > 0) --replay_.replies;
+  return {ReplyAction::kSwallow};
+}
+
+ReplyDecision Session::Replace(LocalReply reply) {
+  Command stand_in;
+  stand_in.local = reply;
+  replacement_ = LocalReplyText(stand_in);
+  return {ReplyAction::kReplace};
+}
+
+ReplyDecision Session::JudgeFront(const ReplyHead& head, bool may_confirm) {
+  Command& command = queue_.front();
+  if (reply_is_error_ && (SaysNotLeading(head.error) || (command.blocks && SaysUnblocked(head.error)))) {
+    return JudgeUnexecuted(head.error);
+  }
+  reply_is_push_ = false;
+  if (command.connection == ConnectionCommand::kExec && reply_is_error_ && head.error.starts_with("EXECABORT")) {
+    // "EXECABORT Transaction discarded because of: READONLY ...", or a command was refused so before.
+    const bool not_leading = front_.refused || head.error.find("READONLY") != std::string_view::npos;
+    ReplyDecision decision;
+    if (not_leading && front_.watching) decision = Replace(LocalReply::kExecNull);
+    decision.leader_refused = not_leading;
+    return decision;
+  }
+  if (command.discard_instead && !reply_is_error_) return Replace(LocalReply::kExecAborted);
+  if (command.effect == resp::Effect::kWrite && !command.queued && !may_confirm) {
+    reply_is_push_ = true;
+    return {ReplyAction::kWithhold};
+  }
+  return {ReplyAction::kRelay};
+}
+
+// The oldest command was not executed, since the server does not lead.
+ReplyDecision Session::JudgeUnexecuted(std::string_view error) {
+  Command& command = queue_.front();
+  ReplyDecision decision;
+  if (command.queued) {
+    // Its EXEC fails, here or on the server; until then the client sees a transaction like any other.
+    reply_is_push_ = false;
+    front_.refused = true;
+    decision = Replace(LocalReply::kQueued);
+  } else if (SaysUnblocked(error) && command.effect == resp::Effect::kWrite && !command.pops) {
+    reply_is_push_ = false;  // WAIT: on another leader it would confirm what that one never heard of
+    decision.action = ReplyAction::kRelay;
+  } else if (command.streamed) {
+    reply_is_push_ = false;
+    decision = Replace(LocalReply::kTooLarge);
+  } else {
+    demoted_ = true;
+    refused_ = 1;
+    decision.action = DropLinkWhenAllRefused();
+  }
+  decision.leader_refused = true;
+  return decision;
+}
+
+// What was sent behind a command that the server refused is answered too, but must wait for its turn behind it: reads
+// are read again, and what was refused likewise is sent again.
+ReplyDecision Session::JudgeWhileDemoted(const ReplyHead& head) {
+  const Command& command = queue_[refused_];
+  const bool unexecuted = command.queued || (reply_is_error_ && (SaysNotLeading(head.error) ||
+                                                                 (command.blocks && SaysUnblocked(head.error)) ||
+                                                                 head.error.starts_with("EXECABORT")));
+  // Executed, although what the client had sent before it was not: the order is broken, and it must not run twice.
+  if (command.effect == resp::Effect::kWrite && !command.discard_instead && !unexecuted) return {ReplyAction::kClose};
+  ++refused_;
+  return {DropLinkWhenAllRefused()};
+}
+
+ReplyAction Session::DropLinkWhenAllRefused() {
+  while (refused_ < sent_ && queue_[refused_].local != LocalReply::kNone) ++refused_;
+  const bool all = refused_ >= sent_ || IsSubscription(queue_[refused_].connection);
+  return all ? ReplyAction::kDropLink : ReplyAction::kSwallow;
+}
+
+// The front command's reply has come.
+void Session::Answered(bool is_error) {
+  const Command command = queue_.front();
+  const bool no_transaction = command.connection == ConnectionCommand::kMulti && is_error;
+  if (!no_transaction) Advance(front_, command.connection, resp::Refusal::kNone);
+  if (!is_error && !command.queued) RememberSettings(command);
+  PopFront();
+  if (no_transaction) Reclassify();
+  EmitDueReplies();
+  CheckOpaque();
+}
+
+void Session::RememberSettings(const Command& command) {
+  if (command.pins) pinned_ = true;
+  switch (command.connection) {
+    case ConnectionCommand::kReset:
+      settings_.Clear();
+      pinned_ = false;
+      return;
+    case ConnectionCommand::kAuth:
+    case ConnectionCommand::kHello:
+    case ConnectionCommand::kSelect:
+    case ConnectionCommand::kClientSetName:
+    case ConnectionCommand::kClientSetInfo:
+    case ConnectionCommand::kClientNoEvict:
+    case ConnectionCommand::kClientNoTouch:
+      break;
+    default:
+      return;
+  }
+  if (command.streamed) {  // a name of a megabyte: legal, and not worth keeping
+    pinned_ = true;
+    return;
+  }
+  const std::string_view bytes = requests_.view().substr(0, command.size);
+  resp::RequestScanner scanner;
+  if (scanner.Scan(bytes) == resp::RequestStatus::kCommand) {
+    settings_.Agreed(command.connection, scanner.request(bytes));
+  }
+}
+
+}  // namespace hive::proxy

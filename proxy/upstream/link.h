@@ -1,0 +1,71 @@
+// One connection to the leader's redis: its socket, and nothing of what travels over it.
+//
+// A client's own link and the probe's control connection are links; so will the shared lanes be.
+//
+// Thread rule: the poller's thread.
+// Lifetime: the owner may let go of a link (by Retire-ing it until the end of the turn) from within the callbacks.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "common/base/endpoint.h"
+#include "common/net/fd.h"
+#include "common/net/poller.h"
+
+namespace hive::proxy {
+
+class Link final : private Poller::Handler {
+ public:
+  class Owner {
+   public:
+    virtual void OnLinkUp() = 0;
+    virtual void OnLinkReadable() = 0;
+    virtual void OnLinkWritable() = 0;
+    // It could not be established, or broke. Also told by Read and Write, in their return value only.
+    virtual void OnLinkDown(const absl::Status& why) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+
+  Link(Poller& poller, Owner& owner) : poller_(poller), owner_(owner) {}
+  ~Link() { Close(); }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // Begins to connect; OnLinkUp or OnLinkDown follows in a later turn. An error: it is down already, nothing follows.
+  [[nodiscard]] absl::Status Connect(const Endpoint& redis);
+
+  bool up() const { return up_; }
+
+  // As read(2): 0 when the server has closed, -1 with errno. A server that closes without reading what was sent makes
+  // the kernel answer ECONNRESET: the link is down either way.
+  ssize_t Read(char* buffer, size_t size);
+  // As write(2), never raises SIGPIPE. After less than all, OnLinkWritable follows.
+  ssize_t Write(std::string_view bytes);
+
+  // Whether to be told OnLinkReadable. While paused the server's closing is not noticed, unless it broke.
+  void SetReading(bool reading);
+
+  // Closes at once; nothing follows.
+  void Close();
+
+ private:
+  void OnReady(uint32_t ready) override;
+  void UpdateInterest();
+
+  Poller& poller_;
+  Owner& owner_;
+  Endpoint redis_;
+  Fd fd_;
+  uint32_t interest_ = 0;
+  bool up_ = false;
+  bool reading_ = true;
+  bool blocked_ = false;  // the last Write took less than all
+};
+
+}  // namespace hive::proxy
