@@ -1,0 +1,147 @@
+// Greeting, dialling, and the proof that a member is gone.
+#include <algorithm>
+
+#include "coordinator/election/core_impl.h"
+
+namespace hive::election {
+
+void Core::Impl::GreetPeers() {
+  for (auto& [endpoint, peer] : peers_.all()) {
+    if (peer.greeting || now_ < peer.next_greeting) continue;
+    const bool is_our_leader = following_ && endpoint == following_->claim.coordinator;
+    const bool wanted = role_ == Role::kJoining || (is_our_leader && !following_->stream) ||
+                        (role_ == Role::kLeading && !Follows(peer));
+    if (wanted) Greet(peer);
+  }
+}
+
+void Core::Impl::Greet(Peer& peer) {
+  const Duration interval = role_ == Role::kLeading ? kSettleInterval : kGreetInterval;
+  peer.next_greeting = now_ + interval;
+  peer.greeting = NewCall(CallKind::kGreet, peer.coordinator);
+  out_.push_back(SendRequest{*peer.greeting, peer.coordinator, GreetRequest{MakeHeader(), MakeReport()},
+                             config_.leader_timeout / 4});
+}
+
+// A member's own word about itself: by its greeting, or by its answer to ours.
+void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report) {
+  peer.report = report;
+  if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);
+  const bool leads = report.role == Role::kLeading && report.leader.leader == peer.identity;
+  const bool promotes = report.role == Role::kPromoting && report.leader.leader == peer.identity;
+
+  // Whoever won and says that it is neither promoting nor leading has given up: its release was lost.
+  if (!leads && !promotes) {
+    if (promise_ && promise_->claim.leader == peer.identity) promise_.reset();
+    if (promoting_heard_ && promoting_heard_->claim.leader == peer.identity) promoting_heard_.reset();
+  }
+  if (role_ == Role::kFollowing && following_->claim.leader == peer.identity) {
+    if (!leads) return LoseLeader(Evidence::kProof, peer.coordinator.ip + " says that it leads no more");
+    AnswerOnProof(/*leader_lives=*/true);
+    return;
+  }
+  if (leads) {
+    if (role_ == Role::kLeading) {
+      if (report.key) Settle(peer, *report.key);
+      return;
+    }
+    return ConsiderLeader(report.leader, report.dataset, report.lineage);
+  }
+  // It follows somebody: ask that one itself.
+  if (role_ == Role::kJoining && report.role == Role::kFollowing && report.leader_heard_ago < config_.leader_timeout &&
+      report.leader.leader != config_.self && report.leader.coordinator != config_.coordinator) {
+    joining_.hint = report.leader.coordinator;
+    if (Peer* leader = peers_.Add(report.leader.coordinator); leader != nullptr && !leader->greeting) {
+      if (now_ >= leader->next_greeting) Greet(*leader);
+    }
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------- proof
+
+void Core::Impl::BeginProof(Peer& peer) {
+  if (peer.proof) return;
+  peer.proof = Peer::Proof{0, 0, now_};
+}
+
+void Core::Impl::DriveProofs() {
+  for (auto& [endpoint, peer] : peers_.all()) {
+    if (!peer.proof || peer.proof->begun >= kDialsOfProof || now_ < peer.proof->next) continue;
+    ++peer.proof->begun;
+    peer.proof->next = now_ + kDialSpacing;
+    out_.push_back(Dial{NewCall(CallKind::kDial, endpoint), endpoint, config_.dial_window});
+  }
+}
+
+void Core::Impl::On(const Dialled& event) {
+  const auto it = calls_.find(event.id);
+  if (it == calls_.end()) return;
+  const Call call = it->second;
+  calls_.erase(it);
+  Peer* peer = peers_.Find(call.to);
+  if (peer == nullptr || !peer->proof) return;
+  switch (event.outcome) {
+    case Dialled::Outcome::kAnswered: {
+      peer->proof.reset();
+      if (MeetIdentity(event.answered_by, call.to, call.sent) != nullptr) OnProvedAlive(*peer);
+      break;
+    }
+    case Dialled::Outcome::kMute:  // accepted, but silent: no proof of anything
+      peer->proof.reset();
+      break;
+    case Dialled::Outcome::kRefused:
+    case Dialled::Outcome::kUnreachable:
+    case Dialled::Outcome::kNoConnect:
+      if (++peer->proof->failed < kDialsOfProof) break;
+      peer->proof.reset();
+      OnProvedGone(*peer);
+      break;
+  }
+}
+
+void Core::Impl::OnProvedGone(Peer& peer) {
+  peer.gone = true;
+  if (promise_ && peer.met() && promise_->claim.leader == peer.identity) promise_.reset();
+  if (promoting_heard_ && peer.met() && promoting_heard_->claim.leader == peer.identity) promoting_heard_.reset();
+  ProbeRedisOf(peer);
+  if (role_ == Role::kFollowing && following_->claim.leader == peer.identity) {
+    LoseLeader(Evidence::kProof, "the coordinator of " + peer.coordinator.ip + " is gone");
+  }
+}
+
+// Its coordinator is gone, but its redis may hold the only data: whoever is empty must know before it begins anew.
+void Core::Impl::ProbeRedisOf(const Peer& peer) {
+  if (redis_.holds_data()) return;
+  const bool asking = std::any_of(calls_.begin(), calls_.end(), [&](const auto& entry) {
+    return entry.second.kind == CallKind::kProbe && entry.second.to == peer.coordinator;
+  });
+  if (asking) return;
+  out_.push_back(ProbeRedis{NewCall(CallKind::kProbe, peer.coordinator), {peer.coordinator.ip, config_.redis.port}});
+}
+
+void Core::Impl::OnProvedAlive(Peer& peer) {
+  if (role_ != Role::kFollowing || following_->claim.leader != peer.identity || following_->stream) return;
+  following_->next_open = now_ + kDialSpacing;
+}
+
+void Core::Impl::On(const RedisProbed& event) {
+  const auto it = calls_.find(event.id);
+  if (it == calls_.end()) return;
+  Peer* peer = peers_.Find(it->second.to);
+  calls_.erase(it);
+  if (peer == nullptr || !peer->gone) return;
+  switch (event.outcome) {
+    case RedisProbed::Outcome::kRefused:
+    case RedisProbed::Outcome::kEmpty:
+      peer->probed = ProbedRedis::kNothing;
+      break;
+    case RedisProbed::Outcome::kHasData:
+      peer->probed = ProbedRedis::kHasData;
+      break;
+    case RedisProbed::Outcome::kSilent:
+      peer->probed = ProbedRedis::kUnknown;
+      break;
+  }
+}
+
+}  // namespace hive::election

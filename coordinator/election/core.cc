@@ -1,0 +1,493 @@
+#include "coordinator/election/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/election/core_impl.h"
+
+namespace hive::election {
+
+Core::Core(Config config) : impl_(std::make_unique<Impl>(std::move(config))) {}
+Core::~Core() = default;
+Core::Core(Core&&) noexcept = default;
+Core& Core::operator=(Core&&) noexcept = default;
+
+Actions Core::Step(Instant now, WallMicros wall, const Event& event) { return impl_->Step(now, wall, event); }
+Duration Core::TickInterval() const { return impl_->TickInterval(); }
+State Core::state(Instant now) const { return impl_->GetState(now); }
+
+Core::Impl::Impl(Config config)
+    : config_(std::move(config)), random_(config_.seed ^ config_.self.incarnation), peers_(config_.coordinator) {
+  if (config_.memory) highest_term_ = config_.memory->term;
+}
+
+Actions Core::Impl::Step(Instant now, WallMicros wall, const Event& event) {
+  if (!has_stepped_) {
+    has_stepped_ = true;
+    last_step_ = started_at_ = listed_since_ = dataset_as_of_ = joining_.since = now;
+  }
+  out_.clear();
+  now_ = std::max(now, last_step_);
+  wall_ = wall;
+  stalled_ = now_ - last_step_ > config_.leader_timeout / 2;
+  last_step_ = now_;
+
+  std::visit([this](const auto& e) { On(e); }, event);
+
+  DrivePromise();
+  DriveProofs();
+  if (role_ == Role::kFollowing) DriveFollowing();
+  if (role_ == Role::kLeading) DriveLeading();
+  if (role_ == Role::kPromoting) DrivePromoting();
+  if (role_ == Role::kElecting) DriveElecting();
+  if (role_ == Role::kJoining) DriveJoining();
+  GreetPeers();
+  ReconcileRedis();
+  Publish(/*even_if_same=*/false);
+  RememberIfChanged();
+  return std::exchange(out_, {});
+}
+
+Duration Core::Impl::TickInterval() const {
+  const bool dialling = std::any_of(peers_.all().begin(), peers_.all().end(),
+                                    [](const auto& entry) { return entry.second.proof.has_value(); });
+  const bool electing = role_ == Role::kElecting || role_ == Role::kPromoting || promise_ || promoting_heard_;
+  return dialling || electing ? Millis(5) : config_.beat_interval / 4;
+}
+
+// ------------------------------------------------------------------------------------------------------- events
+
+void Core::Impl::On(const Tick&) {}
+
+void Core::Impl::On(const PeersListed& event) {
+  if (dns_silent_) NoteLine(Note::Level::kInfo, "DNS answers again");
+  dns_silent_ = false;
+  if (peers_.OnListed(event.listed)) listed_since_ = now_;
+  peers_.ForgetUnlisted(now_, kUnlistedPatience);
+}
+
+void Core::Impl::On(const PeersUnlisted& event) {
+  dns_silent_ = true;
+  Complain("dns", "DNS does not list the hive's members (" + event.detail + "): going on with those last known");
+}
+
+void Core::Impl::On(const RedisReported& event) {
+  const bool first = !redis_.known();
+  const bool another_run = redis_.OnReport(event.status, config_.memory);
+  if (first && config_.memory && config_.memory->run_id == event.status.run_id) {
+    dataset_ = config_.memory->dataset;
+    lineage_ = config_.memory->lineage;
+  }
+  if (another_run) {
+    NoteLine(Note::Level::kWarning,
+             "the local redis was restarted and is " +
+                 std::string(redis_.holds_data() ? "not empty" : "empty: it defers to whoever has data"));
+    if (role_ == Role::kLeading) return Resign("its redis was restarted");
+    if (role_ == Role::kPromoting) return Release({}, "its redis was restarted", config_.beat_interval);
+    if (role_ == Role::kElecting) {
+      frozen_.reset();
+      return EnterJoining("its redis was restarted", now_);
+    }
+  }
+  RedisRoleCheck();
+}
+
+void Core::Impl::RedisRoleCheck() {
+  const RedisStatus& status = redis_.status();
+  if (role_ == Role::kLeading && !status.is_master && !status.loading && !status.busy) {
+    Resign("its redis was made a replica of " + hive::ToString(status.master) + " by someone else");
+  }
+}
+
+void Core::Impl::On(const RedisLost& event) {
+  const bool was_up = redis_.up();
+  redis_.OnLost();
+  if (was_up) NoteLine(Note::Level::kWarning, "the local redis is gone: " + event.detail);
+  if (role_ == Role::kLeading) Resign("its redis is gone");
+  if (role_ == Role::kPromoting) Release({}, "its redis is gone", config_.beat_interval);
+  if (role_ == Role::kElecting) EnterJoining("its redis is gone", now_);
+  PayOwedCampaigns();
+  PayOwedPrepares(OwnStanding());
+}
+
+void Core::Impl::On(const RedisMute&) {
+  redis_.OnMute();
+  NoteLine(Note::Level::kWarning,
+           "the local redis has not answered for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms");
+  if (role_ == Role::kLeading) Resign("its redis does not answer");
+  if (role_ == Role::kPromoting) Release({}, "its redis does not answer", config_.beat_interval);
+  if (role_ == Role::kElecting) EnterJoining("its redis does not answer", now_);
+  PayOwedCampaigns();
+  PayOwedPrepares(OwnStanding());
+}
+
+void Core::Impl::On(const RedisDone& event) {
+  const auto it = calls_.find(event.id);
+  if (it == calls_.end()) return;
+  const Call call = it->second;
+  calls_.erase(it);
+  if (event.ok) On(RedisReported{event.status});
+  const bool current = call.epoch == epoch_;
+  switch (call.kind) {
+    case CallKind::kReadForRound:
+      if (current) OnRoundReading(event);
+      PayOwedCampaigns();
+      break;
+    case CallKind::kReadForAnswer:
+      if (event.ok) frozen_ = Frozen{OwnStanding(), now_};
+      PayOwedCampaigns();
+      break;
+    case CallKind::kPark:
+      if (!event.ok) Complain("park", "the local redis refuses REPLICAOF: " + event.error);
+      PayOwedPrepares(event.ok ? OwnStanding() : Standing{});
+      if (current) OnParked(event);
+      break;
+    case CallKind::kPromote:
+      if (current && role_ == Role::kPromoting) {
+        OnPromoted(event);
+      } else if (event.ok) {
+        Command(CallKind::kReconcile, {RedisCommand::Kind::kPark, {}});  // promoted too late: others have gone on
+      }
+      break;
+    case CallKind::kReconcile:
+      if (!event.ok) Complain("reconcile", "the local redis refuses REPLICAOF: " + event.error);
+      break;
+    case CallKind::kServeStale:
+      if (!event.ok) Complain("serve-stale", "the local redis refuses CONFIG SET: " + event.error);
+      break;
+    default:
+      break;
+  }
+}
+
+void Core::Impl::On(const RequestReceived& event) {
+  const Header& header = HeaderOf(event.request);
+  if (const std::string reason = RefusalOf(header); !reason.empty()) {
+    Complain("refused " + header.coordinator.ip, "refusing a message from " + header.coordinator.ip + ": " + reason);
+    return Respond(event.id, Refusal{MakeHeader(), reason});
+  }
+  Peer* peer = Meet(header, std::nullopt);
+  if (peer == nullptr) return Respond(event.id, Refusal{MakeHeader(), "that incarnation was replaced"});
+  if (const auto* greet = std::get_if<GreetRequest>(&event.request)) {
+    OnGreetReport(*peer, greet->report);
+    return Respond(event.id, GreetReply{MakeHeader(), MakeReport()});
+  }
+  if (const auto* campaign = std::get_if<CampaignRequest>(&event.request)) return OnCampaign(event.id, *campaign);
+  if (const auto* prepare = std::get_if<PrepareRequest>(&event.request)) return OnPrepare(event.id, *prepare);
+  if (const auto* lead = std::get_if<LeadRequest>(&event.request)) return OnLead(event.id, *lead);
+  OnYield(event.id, std::get<YieldRequest>(event.request));
+}
+
+void Core::Impl::On(const ReplyReceived& event) {
+  const auto it = calls_.find(event.id);
+  if (it == calls_.end()) return;
+  const Call call = it->second;
+  calls_.erase(it);
+  if (Peer* asked = peers_.Find(call.to)) {
+    if (asked->greeting == event.id) asked->greeting.reset();
+  }
+  if (const auto* refusal = std::get_if<Refusal>(&event.reply)) {
+    Complain("refused by " + call.to.ip, hive::ToString(call.to) + " refuses this member: " + refusal->reason);
+    return;
+  }
+  const Header& header = HeaderOf(event.reply);
+  if (const std::string reason = RefusalOf(header); !reason.empty()) {
+    return Complain("refused " + call.to.ip, "ignoring the answer of " + hive::ToString(call.to) + ": " + reason);
+  }
+  Peer* peer = Meet(header, call.sent);
+  if (peer == nullptr) return;
+  const bool current = call.epoch == epoch_;
+  if (const auto* greet = std::get_if<GreetReply>(&event.reply)) return OnGreetReport(*peer, greet->report);
+  if (const auto* campaign = std::get_if<CampaignReply>(&event.reply)) {
+    if (current && role_ == Role::kElecting) OnCampaignReply(*peer, *campaign);
+    return;
+  }
+  if (const auto* prepare = std::get_if<PrepareReply>(&event.reply)) {
+    if (current && role_ == Role::kPromoting) OnPrepareReply(*peer, *prepare);
+    return;
+  }
+  if (const auto* yield = std::get_if<YieldReply>(&event.reply)) OnYieldReply(*peer, event.id, *yield);
+}
+
+void Core::Impl::On(const CallFailed& event) {
+  const auto it = calls_.find(event.id);
+  if (it == calls_.end()) return;
+  const Call call = it->second;
+  calls_.erase(it);
+  if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
+  Peer* peer = peers_.Find(call.to);
+  if (peer == nullptr) return;
+  if (peer->greeting == event.id) peer->greeting.reset();
+  if (call.kind == CallKind::kCampaign && candidacy_) candidacy_->asked_at.erase(call.to);
+  if (event.failure == Failure::kTimeout) return;
+  if (!peer->gone) {
+    BeginProof(*peer);
+  } else if (call.kind == CallKind::kGreet) {
+    ProbeRedisOf(*peer);  // still gone: look at its redis again
+  }
+}
+
+// ------------------------------------------------------------------------------------------------ what is common
+
+void Core::Impl::EnterRole(Role role, std::string why) {
+  ++epoch_;
+  if (role_ != role) NoteLine(Note::Level::kInfo, std::string(Name(role)) + ": " + std::move(why));
+  role_ = role;
+}
+
+void Core::Impl::NoteLine(Note::Level level, std::string text) { out_.push_back(Note{level, std::move(text)}); }
+
+void Core::Impl::Complain(const std::string& topic, std::string text) {
+  constexpr size_t kMaxComplaints = 1024;  // topics name peers: strangers must not grow this
+  const auto it = complaints_.find(topic);
+  if (it != complaints_.end() && now_ - it->second < kComplaintInterval) return;
+  if (complaints_.size() >= kMaxComplaints) complaints_.clear();
+  complaints_[topic] = now_;
+  NoteLine(Note::Level::kWarning, std::move(text));
+}
+
+Header Core::Impl::MakeHeader() const { return {config_.hive, config_.self, config_.coordinator, highest_term_}; }
+
+Dataset Core::Impl::CurrentDataset() const {
+  Dataset dataset = dataset_;
+  if (leading_) dataset.age += now_ - dataset_as_of_;
+  return dataset;
+}
+
+MemberReport Core::Impl::MakeReport() const {
+  MemberReport report;
+  report.role = role_;
+  report.standing = OwnStanding();
+  report.dataset = CurrentDataset();
+  if (leading_) {
+    report.leader = leading_->claim;
+    report.key = MakeKey();
+  } else if (winning_) {
+    report.leader = winning_->claim;
+  } else if (following_) {
+    report.leader = following_->claim;
+    report.leader_heard_ago = now_ - following_->heard;
+  }
+  if (leading_ || following_) report.lineage = lineage_;
+  return report;
+}
+
+std::string Core::Impl::RefusalOf(const Header& header) const {
+  if (header.hive != config_.hive) {
+    return "it belongs to hive '" + header.hive + "', this member to '" + config_.hive +
+           "' (a reused pod IP, or --hive and --peers differ)";
+  }
+  if (header.self.ip == config_.self.ip) {
+    return header.self == config_.self ? "it is this member itself"
+                                       : "it claims this member's own IP (--advertise-ip or POD_IP given twice)";
+  }
+  if (header.self.empty() || header.self.incarnation == 0 || header.coordinator.ip != header.self.ip ||
+      header.coordinator.port == 0) {
+    return "its identity is incomplete";
+  }
+  if (header.highest_term > kHighestTerm) return "its term is absurd";
+  return "";
+}
+
+Peer* Core::Impl::Meet(const Header& header, std::optional<Instant> asked_at) {
+  Peer* peer = MeetIdentity(header.self, header.coordinator, asked_at);
+  if (peer != nullptr) highest_term_ = std::max(highest_term_, header.highest_term);
+  return peer;
+}
+
+Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at) {
+  Peer* peer = peers_.Add(coordinator);
+  if (peer == nullptr) return nullptr;
+  if (std::find(peer->former.begin(), peer->former.end(), identity.incarnation) != peer->former.end()) return nullptr;
+  const Identity before = peer->identity;
+  if (before.incarnation != identity.incarnation) {
+    constexpr size_t kFormerRemembered = 8;
+    if (before.incarnation != 0) peer->former.push_back(before.incarnation);
+    if (peer->former.size() > kFormerRemembered) peer->former.pop_front();
+    peer->identity = identity;
+    peer->report = {};
+    peer->link_up = false;
+    peer->proof.reset();
+  }
+  peer->heard = std::max(peer->heard.value_or(Instant{}), asked_at.value_or(now_));
+  peer->gone = false;
+  peer->probed = ProbedRedis::kUnknown;
+  if (before.incarnation != 0 && before != identity) OnReplaced(*peer, before);
+  return peer;
+}
+
+void Core::Impl::OnReplaced(Peer& peer, const Identity& before) {
+  if (promise_ && promise_->claim.leader == before) promise_.reset();
+  if (promoting_heard_ && promoting_heard_->claim.leader == before) promoting_heard_.reset();
+  if (candidacy_) candidacy_->answers.erase(peer.coordinator);
+  if (winning_) {
+    if (const auto it = winning_->targets.find(peer.coordinator); it != winning_->targets.end()) {
+      it->second.answered = false;
+      it->second.asked = Instant{};
+    }
+  }
+  DropOrphansOf(peer.coordinator.ip);
+  if (following_ && following_->claim.leader == before) {
+    LoseLeader(Evidence::kProof, "another incarnation answers at " + peer.coordinator.ip);
+  }
+}
+
+void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
+  for (const MemberView& member : members) {
+    if (member.coordinator == config_.coordinator || member.identity.empty()) continue;
+    Peer* peer = peers_.Add(member.coordinator);
+    if (peer == nullptr) continue;
+    if (std::find(peer->former.begin(), peer->former.end(), member.identity.incarnation) != peer->former.end())
+      continue;
+    if (!peer->met()) peer->identity = member.identity;
+    if (peer->identity != member.identity) continue;  // somebody newer was met directly
+    peer->report.standing = member.standing;
+    peer->link_up = member.link_up;
+    peer->heard = std::max(peer->heard.value_or(Instant{}), now_ - member.heard_ago);
+  }
+}
+
+CallId Core::Impl::NewCall(CallKind kind, const Endpoint& to) {
+  const CallId id = ++last_call_;
+  calls_.emplace(id, Call{kind, to, now_, epoch_});
+  return id;
+}
+
+void Core::Impl::Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout) {
+  const CallId id = NewCall(kind, to);
+  out_.push_back(SendRequest{id, to, std::move(request), timeout});
+}
+
+void Core::Impl::Respond(RequestId id, Reply reply) { out_.push_back(SendReply{id, std::move(reply)}); }
+
+void Core::Impl::Command(CallKind kind, RedisCommand command) {
+  const CallId id = NewCall(kind, {});
+  out_.push_back(CommandRedis{id, std::move(command)});
+}
+
+bool Core::Impl::Outstanding(CallKind kind) const {
+  return std::any_of(calls_.begin(), calls_.end(), [kind](const auto& entry) { return entry.second.kind == kind; });
+}
+
+// ---------------------------------------------------------------------------------------------- the local redis
+
+replication::Goal Core::Impl::RedisGoal() const {
+  using Kind = replication::Goal::Kind;
+  if (role_ == Role::kLeading) return {Kind::kMaster, {}};
+  if (role_ == Role::kFollowing && following_->confirmed) return {Kind::kReplica, following_->claim.redis};
+  if (Promised()) return {Kind::kParked, {}};
+  return {Kind::kUndecided, {}};
+}
+
+void Core::Impl::ReconcileRedis() {
+  if (!redis_.up() || role_ == Role::kPromoting) return;
+  if (Outstanding(CallKind::kReconcile) || Outstanding(CallKind::kPark) || Outstanding(CallKind::kPromote)) return;
+  const RedisStatus& status = redis_.status();
+  if (const auto command = replication::Reconcile(RedisGoal(), status, redis_.holds_data())) {
+    return Command(CallKind::kReconcile, *command);
+  }
+  // Until its first sync or promotion a redis must not answer reads with nil; from then on stale beats none.
+  const bool worth_reading = role_ == Role::kLeading ||
+                             (role_ == Role::kFollowing && replication::InSyncWith(status, following_->claim.redis));
+  if (worth_reading && stale_reads_on_ != status.run_id) {
+    stale_reads_on_ = status.run_id;
+    Command(CallKind::kServeStale, {RedisCommand::Kind::kServeStale, {}});
+  }
+}
+
+// --------------------------------------------------------------------------------------------------- what is seen
+
+LeaderView Core::Impl::MakeView() const {
+  LeaderView view;
+  if (leading_) {
+    view.claim = leading_->claim;
+    view.write_state = WriteState::kOpen;
+    view.heard = now_;
+    view.in_sync = redis_.up();
+  } else if (following_ && following_->confirmed) {
+    view.claim = following_->claim;
+    view.write_state = WriteState::kOpen;
+    view.heard = following_->heard;
+    view.in_sync = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
+  }
+  view.has_joined = has_joined_ || view.in_sync;
+  view.coordinators.push_back(config_.coordinator);
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    if (!peer.gone) view.coordinators.push_back(endpoint);
+  }
+  return view;
+}
+
+void Core::Impl::Publish(bool even_if_same) {
+  LeaderView view = MakeView();
+  has_joined_ = view.has_joined;
+  const Instant heard = std::exchange(published_.heard, view.heard);
+  const bool same = view == published_;
+  if (same && !even_if_same) {
+    published_.heard = heard;
+    return;
+  }
+  published_ = view;
+  out_.push_back(PublishLeader{std::move(view)});
+}
+
+void Core::Impl::RememberIfChanged() {
+  if (!redis_.known()) return;
+  constexpr Duration kAgePrecision = Seconds(10);
+  Memory memory{redis_.status().run_id, redis_.holds_data(), highest_term_, CurrentDataset(), lineage_};
+  if (remembered_) {
+    Memory but_for_age = memory;
+    but_for_age.dataset.age = remembered_->dataset.age;
+    if (but_for_age == *remembered_ && memory.dataset.age - remembered_->dataset.age < kAgePrecision) return;
+  }
+  remembered_ = memory;
+  out_.push_back(Remember{std::move(memory)});
+}
+
+std::string Core::Impl::WaitingFor() const {
+  if (leading_ || (following_ && following_->confirmed)) return "";
+  if (!redis_.up()) return "the local redis does not answer";
+  if (redis_.status().loading) return "the local redis is loading";
+  if (role_ == Role::kFollowing) return "the first beat of " + ToString(following_->claim);
+  if (Promised()) return ToString(promise_->claim.leader) + " to open: it has won the election";
+  if (role_ != Role::kJoining) return "the election to end";
+  if (!peers_.answered()) return "DNS to answer";
+  if (redis_.holds_data()) return "the other members to say whether they know a leader";
+  if (!peers_.self_listed()) return "DNS to list this member: it lists others only";
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    if (peer.probed == ProbedRedis::kHasData) return "the coordinator of " + endpoint.ip + ", whose redis has data";
+    if (!peer.gone && (!peer.heard || now_ - *peer.heard > config_.leader_timeout)) {
+      return hive::ToString(endpoint) + ", which DNS lists and which is silent: it may have the data";
+    }
+    if (!peer.gone && !peer.report.standing.empty) return endpoint.ip + ", which has data, to lead";
+  }
+  return "DNS to list the same members for a while";
+}
+
+State Core::Impl::GetState(Instant now) const {
+  State state;
+  state.self = config_.self;
+  state.role = role_;
+  state.term = highest_term_;
+  state.view = published_;
+  if (leading_) state.view.heard = now;
+  state.dataset = CurrentDataset();
+  state.lineage = lineage_;
+  state.standing = OwnStanding();
+  state.redis = redis_.status();
+  state.redis_up = redis_.up();
+  state.last_election = last_election_;
+  state.waiting_for = WaitingFor();
+  state.members.push_back({config_.coordinator, config_.self, role_, state.standing, state.view.in_sync,
+                           peers_.self_listed(), false, Duration{0}});
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    MemberState member{endpoint,     peer.identity, peer.report.role, peer.report.standing,
+                       peer.link_up, peer.listed,   peer.gone,        peer.heard ? now - *peer.heard : Duration{-1}};
+    const Claim& leader = state.view.claim;
+    if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
+    state.members.push_back(std::move(member));
+  }
+  return state;
+}
+
+}  // namespace hive::election

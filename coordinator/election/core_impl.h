@@ -1,0 +1,377 @@
+// The inside of the core. Its functions are cut by what a member is doing:
+//   core.cc       events in, actions out; what every message carries; what proxies and people see
+//   peers.cc      who is there              contact.cc    greeting, dialling, proof of a loss
+//   joining.cc    no leader is known        campaign.cc   a round of an election
+//   promotion.cc  won: park, then promote   leading.cc    beats, followers, settling with another leader, orphans
+//   following.cc  a leader is known
+//
+// The role changes in one place only: EnterRole.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/random.h"
+#include "coordinator/election/claim.h"
+#include "coordinator/election/core.h"
+#include "coordinator/election/local_redis.h"
+#include "coordinator/election/peers.h"
+#include "coordinator/election/standing.h"
+#include "coordinator/replication/reconcile.h"
+
+namespace hive::election {
+
+// Dials of a proof of loss: three, so that one lost packet deposes nobody, this far apart.
+inline constexpr int kDialsOfProof = 3;
+inline constexpr Duration kDialSpacing = Millis(20);
+
+// How often a leader asks a listed member that does not follow it, and how often a member without a leader asks
+// everyone.
+inline constexpr Duration kSettleInterval = Seconds(1);
+inline constexpr Duration kGreetInterval = Millis(100);
+
+// How long a member that stands with data waits for DNS to answer at all: whoever is alone with DNS silent is more
+// likely cut off than the last survivor.
+inline constexpr Duration kDnsPatience = Seconds(30);
+
+// How long a member that DNS does not list is remembered after it was last heard.
+inline constexpr Duration kUnlistedPatience = Seconds(10);
+
+// How often the same complaint is logged while it lasts.
+inline constexpr Duration kComplaintInterval = Seconds(30);
+
+// Between two tries to make an orphan (the redis of a leader whose coordinator is gone) replicate us.
+inline constexpr Duration kOrphanInterval = Millis(200);
+
+// No honest hive gets here: a term beyond is refused, so that terms never wrap.
+inline constexpr Term kHighestTerm = Term{1} << 48;
+
+class Core::Impl {
+ public:
+  explicit Impl(Config config);
+
+  Actions Step(Instant now, WallMicros wall, const Event& event);
+  Duration TickInterval() const;
+  State GetState(Instant now) const;
+
+ private:
+  // ------------------------------------------------------------------------------------- what each role keeps
+
+  // Joining: no leader, no candidacy.
+  struct Joining {
+    Instant since;
+    Instant stand_not_before;        // pace after standing back, ceding, being refused
+    std::optional<Instant> blocked;  // since when only silent members keep the empties from beginning
+    std::optional<Endpoint> hint;    // where a leader is said to be
+  };
+
+  // What one member said in the round.
+  struct Answer {
+    CampaignVerdict verdict = CampaignVerdict::kDeferral;
+    WallMicros started = 0;
+    Standing standing;
+    Identity identity;
+  };
+
+  // A candidacy. `started` survives its rounds.
+  struct Candidacy {
+    Evidence evidence = Evidence::kLeaderless;
+    Claim lost;  // empty when leaderless
+    WallMicros started = 0;
+    Instant began;        // the candidacy
+    Instant round_began;  // this round
+    Term term = 0;        // proposed
+    bool asked = false;   // own standing is read: the others have been asked
+    std::map<Endpoint, Answer> answers;
+    std::map<Endpoint, Instant> asked_at;  // outstanding or lost questions
+    std::optional<Instant> deferred;       // since when somebody else is awaited as the winner
+    std::optional<Endpoint> deferred_to;   // who that is
+    bool patience_over = false;            // bootstrap: empty_wait is over, silent members are left out
+  };
+
+  // A round won.
+  struct Winning {
+    Claim claim;
+    Evidence evidence = Evidence::kLeaderless;
+    Claim lost;
+    Instant began;
+    Instant stage_began;
+    bool parked = false;
+    bool promoting = false;  // REPLICAOF NO ONE is under way
+    Standing own;            // after parking
+    struct Target {
+      bool awaited = false;  // it answered the round
+      bool answered = false;
+      Standing standing;
+      Identity identity;
+      Instant asked;
+    };
+    std::map<Endpoint, Target> targets;
+    Instant next_announcement;
+  };
+
+  struct Follower {
+    StreamId stream = 0;
+    Identity identity;
+    Endpoint coordinator;
+    uint64_t sequence = 0;  // newest of its reports
+    Standing standing;
+    bool link_up = false;
+    Instant heard;  // sending time of the newest beat that it has echoed
+  };
+
+  // The redis of a leader whose coordinator was proved gone.
+  struct Orphan {
+    Claim claim;
+    std::optional<CallId> call;
+    Instant next;
+    bool complained = false;
+  };
+
+  struct Leading {
+    Claim claim;
+    Instant opened;
+    uint64_t beat = 0;
+    Instant next_beat;
+    std::map<uint64_t, Instant> beats_sent;               // for `heard`, newest kBeatsRemembered
+    std::map<StreamId, Follower> followers;               // identity empty until the first report
+    std::optional<std::pair<CallId, Identity>> yielding;  // our Yield is out, to this leader
+    std::vector<Orphan> orphans;
+  };
+
+  struct Following {
+    Claim claim;
+    std::optional<StreamId> stream;
+    Instant opened;          // the stream
+    bool confirmed = false;  // a beat has echoed a report of ours: the claim is alive now
+    uint64_t sequence = 0;
+    uint64_t beat = 0;  // newest received on this stream
+    std::map<uint64_t, Instant> reports_sent;
+    Instant heard;      // sending time of the newest report that the leader has echoed
+    Instant next_open;  // when to open the stream again
+    Claim introduces;
+    Instant reported;
+    Standing reported_standing;
+    bool reported_link_up = false;
+    int64_t leader_offset = 0;
+  };
+
+  // Whom we answered Prepare to: no other winner until it opens, cedes, is proved gone or silent.
+  struct Promise {
+    Claim claim;
+    Instant heard;
+  };
+
+  // An answer that waits for a reading of redis, or for a proof.
+  struct Owed {
+    RequestId id = 0;
+    enum class Kind : uint8_t { kCampaign, kPrepare } kind = Kind::kCampaign;
+    Identity asker;
+    Claim claim;            // kPrepare
+    bool on_proof = false;  // kCampaign: waits for our own proof of our leader's loss
+  };
+
+  enum class CallKind : uint8_t {
+    kGreet,
+    kCampaign,
+    kPrepare,
+    kLead,
+    kYield,
+    kDial,
+    kReadForRound,
+    kReadForAnswer,
+    kPark,
+    kPromote,
+    kReconcile,
+    kServeStale,
+    kProbe,
+    kOrphan,
+  };
+  struct Call {
+    CallKind kind = CallKind::kGreet;
+    Endpoint to;
+    Instant sent;
+    uint64_t epoch = 0;  // of the role that asked: an answer from an earlier one is only listened to for what it tells
+  };
+
+  // ----------------------------------------------------------------------------------------------------- core.cc
+  void On(const Tick&);
+  void On(const PeersListed& event);
+  void On(const PeersUnlisted& event);
+  void On(const RedisReported& event);
+  void On(const RedisLost& event);
+  void On(const RedisMute& event);
+  void On(const RedisDone& event);
+  void On(const RequestReceived& event);
+  void On(const ReplyReceived& event);
+  void On(const CallFailed& event);
+  void On(const Dialled& event);
+  void On(const FollowOpened& event);
+  void On(const ReportReceived& event);
+  void On(const StreamClosed& event);
+  void On(const BeatReceived& event);
+  void On(const RedisProbed& event);
+  void On(const OrphanAnswered& event);
+
+  void EnterRole(Role role, std::string why);
+  void NoteLine(Note::Level level, std::string text);
+  void Complain(const std::string& topic, std::string text);  // a warning, at most once per kComplaintInterval
+  Header MakeHeader() const;
+  MemberReport MakeReport() const;
+  Standing OwnStanding() const { return redis_.standing(lineage_); }
+  Dataset CurrentDataset() const;                     // with the age of now
+  std::string RefusalOf(const Header& header) const;  // empty when acceptable
+  Peer* Meet(const Header& header, std::optional<Instant> asked_at);
+  Peer* MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at);
+  void OnReplaced(Peer& peer, const Identity& before);
+  void HearOfMembers(const std::vector<MemberView>& members);
+  CallId NewCall(CallKind kind, const Endpoint& to);
+  void Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout);
+  void Respond(RequestId id, Reply reply);
+  void Command(CallKind kind, RedisCommand command);
+  bool Outstanding(CallKind kind) const;
+  void RedisRoleCheck();
+  void ReconcileRedis();
+  replication::Goal RedisGoal() const;
+  LeaderView MakeView() const;
+  void Publish(bool even_if_same);
+  void RememberIfChanged();
+  std::string WaitingFor() const;
+
+  // -------------------------------------------------------------------------------------------------- contact.cc
+  void GreetPeers();
+  void Greet(Peer& peer);
+  void OnGreetReport(Peer& peer, const MemberReport& report);
+  void BeginProof(Peer& peer);
+  void DriveProofs();
+  void OnProvedGone(Peer& peer);
+  void ProbeRedisOf(const Peer& peer);
+  void OnProvedAlive(Peer& peer);
+
+  // -------------------------------------------------------------------------------------------------- joining.cc
+  void EnterJoining(std::string why, Instant stand_not_before);
+  void DriveJoining();
+  void ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage);
+  bool IsForeign(const Dataset& dataset, const Lineage& lineage) const;
+  bool EveryoneAnsweredSince(Instant since) const;
+  bool BootstrapAllowed();
+  bool Promised() const;
+
+  // ------------------------------------------------------------------------------------------------- campaign.cc
+  void Stand(Evidence evidence, Claim lost);
+  void BeginRound();
+  void OnRoundReading(const RedisDone& event);
+  void DriveElecting();
+  void AskCampaign(Peer& peer);
+  void OnCampaign(RequestId id, const CampaignRequest& request);
+  void OnCampaignReply(Peer& peer, const CampaignReply& reply);
+  void TakeAnswer(Peer& peer, Answer answer);
+  void StandBack(const Claim& leader);
+  bool RoundClosed() const;
+  void CloseRound();
+  bool Wins(const Answer& candidate, const Answer& other) const;
+  void OweCampaign(RequestId id, bool on_proof);
+  void FreezeForAnswer();
+  void PayOwedCampaigns();
+  void AnswerOnProof(bool leader_lives);
+  std::optional<Claim> LiveLeader() const;
+  void ReplyLeader(RequestId id, const Claim& leader, Duration heard_ago);
+
+  // ------------------------------------------------------------------------------------------------ promotion.cc
+  void Win(const std::map<Endpoint, Answer>& answers);
+  void DrivePromoting();
+  void SendPrepare(const Endpoint& to, Winning::Target& target);
+  void Announce();
+  void OnParked(const RedisDone& event);
+  void OnPromoted(const RedisDone& event);
+  void DecidePromotion();
+  void Release(const Identity& ceded_to, std::string why, Duration pause);
+  Duration RankPause() const;
+  void OnPrepare(RequestId id, const PrepareRequest& request);
+  void OnPrepareReply(Peer& peer, const PrepareReply& reply);
+  void PayOwedPrepares(const Standing& standing);
+  void OnLead(RequestId id, const LeadRequest& request);
+  void DrivePromise();
+
+  // -------------------------------------------------------------------------------------------------- leading.cc
+  void Open(const RedisStatus& promoted);
+  void Resign(std::string why);
+  void LeaveLeadership(LeaderState state, const Claim& successor);
+  void DriveLeading();
+  void SendBeats(LeaderState state, const Claim& successor);
+  void SendBeatTo(Follower& follower, LeaderState state, const Claim& successor);
+  LeaderKey MakeKey() const;
+  void Settle(Peer& peer, const LeaderKey& other);
+  void OnYield(RequestId id, const YieldRequest& request);
+  void OnYieldReply(Peer& peer, CallId id, const YieldReply& reply);
+  void DriveOrphans();
+  void DropOrphansOf(const std::string& ip);
+  bool Follows(const Peer& peer) const;
+
+  // ------------------------------------------------------------------------------------------------ following.cc
+  void StartFollowing(const Claim& claim, std::string why);
+  void OpenStream();
+  void CloseFollowStream();
+  void Report();
+  void DriveFollowing();
+  void LoseLeader(Evidence evidence, std::string why);
+  bool HearsLeader() const;
+
+  // ------------------------------------------------------------------------------------------------------- state
+  const Config config_;
+  Random random_;
+  Instant now_;
+  Instant last_step_;
+  bool stalled_ = false;  // this step came more than leader_timeout / 2 after the last one
+  WallMicros wall_ = 0;
+  Actions out_;
+
+  Role role_ = Role::kJoining;
+  uint64_t epoch_ = 0;  // grows with every change of role
+  Term highest_term_ = 0;
+  Dataset dataset_;
+  Instant dataset_as_of_;
+  Lineage lineage_;
+  LocalRedis redis_;
+  Peers peers_;
+  Instant listed_since_;  // DNS has listed the same set since
+  Instant started_at_;
+  bool has_stepped_ = false;
+  bool dns_silent_ = false;
+  bool has_joined_ = false;
+  std::string stale_reads_on_;   // run_id that was told to serve stale data
+  std::string memory_used_for_;  // run_id for which the memory was looked at
+
+  Joining joining_;
+  std::optional<Candidacy> candidacy_;  // while electing, and between the rounds of one election
+  std::optional<Winning> winning_;
+  std::optional<Leading> leading_;
+  std::optional<Following> following_;
+  std::optional<Promise> promise_;
+  std::optional<Promise> promoting_heard_;  // another winner announces itself
+
+  struct Frozen {
+    Standing standing;
+    Instant read;
+  };
+  std::optional<Frozen> frozen_;  // what this member answers while it has no leader
+  Claim proved_lost_;             // the leader that we lost on proof: its own word, arriving late, revives nothing
+  std::vector<Owed> owed_;
+  std::map<CallId, Call> calls_;
+  CallId last_call_ = 0;
+  StreamId last_stream_ = 0;
+
+  std::optional<LastElection> last_election_;
+  LeaderView published_;
+  std::optional<Memory> remembered_;
+  Instant remembered_at_;
+  std::map<std::string, Instant> complaints_;
+};
+
+// How many beats or reports are remembered to date an echo: those of several leader_timeouts.
+inline constexpr size_t kEchoesRemembered = 256;
+
+}  // namespace hive::election

@@ -1,0 +1,166 @@
+// A leader is known: this member follows it, until it is lost on proof or by silence.
+#include <algorithm>
+
+#include "coordinator/election/core_impl.h"
+
+namespace hive::election {
+
+void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
+  CloseFollowStream();
+  highest_term_ = std::max(highest_term_, claim.term);
+  promise_.reset();
+  promoting_heard_.reset();
+  candidacy_.reset();
+  frozen_.reset();
+  joining_ = Joining{};
+  joining_.since = now_;
+  following_.emplace();
+  following_->claim = claim;
+  following_->heard = now_;
+  EnterRole(Role::kFollowing, std::move(why));
+  peers_.Add(claim.coordinator);
+  OpenStream();
+  PayOwedCampaigns();
+  Publish(/*even_if_same=*/false);
+}
+
+bool Core::Impl::HearsLeader() const { return following_ && now_ - following_->heard <= config_.leader_timeout; }
+
+void Core::Impl::OpenStream() {
+  last_stream_ += 2;
+  following_->stream = last_stream_;
+  following_->opened = now_;
+  following_->sequence = 0;
+  following_->beat = 0;
+  following_->reports_sent.clear();
+  Report();
+}
+
+void Core::Impl::CloseFollowStream() {
+  if (following_ && following_->stream) out_.push_back(CloseStream{*following_->stream});
+  following_.reset();
+}
+
+// Tells the leader where this member stands; the first report opens the stream.
+void Core::Impl::Report() {
+  if (!following_->stream) return;
+  FollowerReport report;
+  report.header = MakeHeader();
+  report.sequence = ++following_->sequence;
+  report.echoed_beat = following_->beat;
+  report.following = following_->claim;
+  report.standing = OwnStanding();
+  report.link_up = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
+  report.introduces = following_->introduces;
+  following_->introduces = {};
+  following_->reports_sent[report.sequence] = now_;
+  if (following_->reports_sent.size() > kEchoesRemembered)
+    following_->reports_sent.erase(following_->reports_sent.begin());
+  following_->reported = now_;
+  following_->reported_standing = report.standing;
+  following_->reported_link_up = report.link_up;
+  if (report.sequence == 1) {
+    out_.push_back(OpenFollow{*following_->stream, following_->claim.coordinator, std::move(report)});
+  } else {
+    out_.push_back(SendReport{*following_->stream, std::move(report)});
+  }
+}
+
+void Core::Impl::On(const BeatReceived& event) {
+  if (!following_ || following_->stream != event.id) return;
+  const Beat& beat = event.beat;
+  const std::string reason = RefusalOf(beat.header);
+  if (!reason.empty() || beat.claim.leader != following_->claim.leader || beat.header.self != beat.claim.leader) {
+    if (!reason.empty()) Complain("refused " + beat.header.coordinator.ip, "ignoring a beat: " + reason);
+    return;
+  }
+  if (beat.number <= following_->beat || beat.claim.term < following_->claim.term) return;
+  if (beat.claim.term > kHighestTerm) return;
+  following_->beat = beat.number;
+  const auto sent = following_->reports_sent.find(beat.echoed_sequence);
+  if (sent != following_->reports_sent.end()) {
+    following_->heard = std::max(following_->heard, sent->second);
+    following_->confirmed = true;
+    Meet(beat.header, sent->second);
+    following_->reports_sent.erase(following_->reports_sent.begin(), sent);
+  }
+  following_->claim = beat.claim;
+  highest_term_ = std::max(highest_term_, beat.claim.term);
+  HearOfMembers(beat.members);
+  if (following_->confirmed) {
+    dataset_ = beat.dataset;
+    dataset_as_of_ = now_;
+    lineage_ = beat.lineage;
+    proved_lost_ = {};
+  }
+  following_->leader_offset = beat.offset;
+  switch (beat.state) {
+    case LeaderState::kOpen:
+      Report();
+      Publish(/*even_if_same=*/true);
+      return;
+    case LeaderState::kResigned:
+      return LoseLeader(Evidence::kProof, ToString(beat.claim) + " resigned");
+    case LeaderState::kYielded: {
+      const Claim successor = beat.successor;
+      if (successor.redis.empty() || !Beats(successor, beat.claim) || successor.leader == config_.self) {
+        return LoseLeader(Evidence::kProof, ToString(beat.claim) + " yielded");
+      }
+      return StartFollowing(successor, ToString(beat.claim) + " yielded to " + ToString(successor));
+    }
+  }
+}
+
+void Core::Impl::On(const StreamClosed& event) {
+  if (leading_ && leading_->followers.contains(event.id)) {
+    const Identity who = leading_->followers[event.id].identity;
+    leading_->followers.erase(event.id);
+    if (!who.empty()) NoteLine(Note::Level::kInfo, "the stream of follower " + ToString(who) + " closed");
+    return;
+  }
+  if (!following_ || following_->stream != event.id) return;
+  following_->stream.reset();
+  following_->next_open = now_ + config_.beat_interval;
+  Peer* leader = peers_.Add(following_->claim.coordinator);
+  if (leader == nullptr) return;
+  leader->next_greeting = now_;
+  if (event.failure != Failure::kTimeout) BeginProof(*leader);
+}
+
+void Core::Impl::DriveFollowing() {
+  if (!HearsLeader()) {
+    return LoseLeader(Evidence::kSilence, following_->claim.leader.ip + " has not been heard for " +
+                                              std::to_string(ToMillis(config_.leader_timeout)) + " ms");
+  }
+  if (!following_->stream) {
+    const Peer* leader = peers_.Find(following_->claim.coordinator);
+    if (leader != nullptr && leader->was_listed && !leader->listed && peers_.self_listed() && !dns_silent_) {
+      return LoseLeader(Evidence::kProof,
+                        "DNS lists " + following_->claim.leader.ip + " no more, and its stream is broken");
+    }
+    const bool proving = leader != nullptr && leader->proof;
+    if (!proving && now_ >= following_->next_open) OpenStream();
+    return;
+  }
+  const Standing standing = OwnStanding();
+  const bool link_up = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
+  const bool news = link_up != following_->reported_link_up || standing.empty != following_->reported_standing.empty ||
+                    standing.available != following_->reported_standing.available;
+  const bool overdue = now_ - following_->reported >= config_.beat_interval * 3 / 2;
+  if (news || overdue) Report();
+}
+
+void Core::Impl::LoseLeader(Evidence evidence, std::string why) {
+  const Claim lost = following_->claim;
+  CloseFollowStream();
+  if (evidence == Evidence::kProof) proved_lost_ = lost;
+  frozen_.reset();
+  EnterJoining("lost " + ToString(lost) + ": " + std::move(why), now_);
+  joining_.since = now_;
+  Publish(/*even_if_same=*/false);
+  out_.push_back(ResolveNow{});
+  if (OwnStanding().available && redis_.holds_data() && !Promised()) Stand(evidence, lost);
+  AnswerOnProof(/*leader_lives=*/false);
+}
+
+}  // namespace hive::election

@@ -1,0 +1,114 @@
+// No leader is known and this member does not stand: it looks for a leader, and stands when it may.
+#include <algorithm>
+
+#include "coordinator/election/core_impl.h"
+
+namespace hive::election {
+
+void Core::Impl::EnterJoining(std::string why, Instant stand_not_before) {
+  if (role_ != Role::kJoining) joining_.since = now_;
+  joining_.stand_not_before = std::max(joining_.stand_not_before, stand_not_before);
+  EnterRole(Role::kJoining, std::move(why));
+}
+
+bool Core::Impl::Promised() const { return promise_ && promise_->claim.leader != config_.self; }
+
+bool Core::Impl::EveryoneAnsweredSince(Instant since) const {
+  return std::all_of(peers_.all().begin(), peers_.all().end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    return peer.gone || (peer.heard && *peer.heard >= since);
+  });
+}
+
+void Core::Impl::DriveJoining() {
+  if (Promised() || promoting_heard_ || now_ < joining_.stand_not_before) return;
+  if (!OwnStanding().available) {
+    joining_.since = now_;
+    return;
+  }
+  if (!redis_.holds_data()) {
+    if (BootstrapAllowed()) Stand(Evidence::kBootstrap, {});
+    return;
+  }
+  if (candidacy_) return Stand(candidacy_->evidence, candidacy_->lost);  // the next round of the same election
+  if (!peers_.answered() && now_ - started_at_ < kDnsPatience) return;
+  const bool asked_long_enough = now_ - joining_.since >= config_.election_window;
+  if (asked_long_enough || EveryoneAnsweredSince(joining_.since)) Stand(Evidence::kLeaderless, {});
+}
+
+// Empties stand among themselves only when DNS has listed the same members, this one among them, for bootstrap_settle,
+// and nobody listed leads, has data, or is silent and so may have it. Silence ends after empty_wait, loudly.
+bool Core::Impl::BootstrapAllowed() {
+  if (!peers_.self_listed() || dns_silent_ || now_ - listed_since_ < config_.bootstrap_settle) return false;
+  const Peer* blocking = nullptr;
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    if (peer.gone) {
+      if (peer.probed != ProbedRedis::kNothing) blocking = &peer;
+      continue;
+    }
+    if (!peer.heard || now_ - *peer.heard > config_.leader_timeout / 2) {
+      blocking = &peer;
+      continue;
+    }
+    const MemberReport& report = peer.report;
+    if (report.role == Role::kLeading || report.role == Role::kPromoting) return false;
+    if (!report.standing.empty && report.standing.available) return false;  // it will stand itself
+    if (!report.standing.empty) blocking = &peer;
+  }
+  if (blocking == nullptr) {
+    joining_.blocked.reset();
+    return true;
+  }
+  if (!joining_.blocked) joining_.blocked = now_;
+  if (now_ - *joining_.blocked < config_.empty_wait) return false;
+  Complain("empty_wait", hive::ToString(blocking->coordinator) +
+                             " is listed in DNS and may hold data, but has been silent for " +
+                             std::to_string(ToMillis(config_.empty_wait) / 1000) +
+                             " s (--empty-wait): a new, empty dataset begins without it");
+  return true;
+}
+
+// True when following the leader of `dataset` would drop data that never was part of it. Whoever holds such data elects
+// first; the two leaders settle afterwards, by age.
+bool Core::Impl::IsForeign(const Dataset& dataset, const Lineage& lineage) const {
+  const RedisStatus& status = redis_.status();
+  if (!redis_.up() || !redis_.holds_data() || status.keys == 0) return false;
+  if (Descends(lineage, status)) return false;
+  return !(dataset_.origin != 0 && dataset_.origin == dataset.origin && Descends(lineage_, status));
+}
+
+// Somebody leads, in its own words or on the word of its Lead.
+void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage) {
+  if (claim.empty() || claim.leader == config_.self || claim.redis.empty()) return;
+  highest_term_ = std::max(highest_term_, claim.term);
+  switch (role_) {
+    case Role::kLeading:
+      return;  // settled by greeting: a claim alone puts nothing in the scales
+    case Role::kFollowing:
+      if (claim.leader == following_->claim.leader) {
+        if (claim.term > following_->claim.term) following_->claim = claim;
+      } else if (following_->introduces != claim) {
+        following_->introduces = claim;  // introduce the two, and stay put
+        Report();
+      }
+      return;
+    case Role::kPromoting:
+      if (winning_->promoting || IsForeign(dataset, lineage)) return;
+      Release({}, ToString(claim) + " leads already", Duration{0});
+      break;
+    case Role::kJoining:
+    case Role::kElecting:
+      break;
+  }
+  if (Promised() && promise_->claim.leader != claim.leader && claim.term < promise_->claim.term) return;
+  if (!proved_lost_.empty() && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
+  if (IsForeign(dataset, lineage)) {
+    Complain("foreign " + claim.leader.ip, claim.leader.ip +
+                                               " leads a dataset that this member's data is no part of: "
+                                               "electing among those without a leader first, the older dataset stays");
+    return;
+  }
+  StartFollowing(claim, "found " + ToString(claim));
+}
+
+}  // namespace hive::election

@@ -1,0 +1,293 @@
+// This member leads: it beats, counts its followers, settles with another leader, and collects orphans.
+#include <algorithm>
+
+#include "coordinator/election/core_impl.h"
+
+namespace hive::election {
+namespace {
+
+// Nobody settles with a leader younger than this many beats: right after an election a leader has no followers yet, and
+// would be punished for it.
+constexpr int kBeatsBeforeSettling = 3;
+
+}  // namespace
+
+void Core::Impl::Open(const RedisStatus& promoted) {
+  const bool new_dataset = winning_->own.empty;
+  const bool known_dataset = dataset_.origin != 0 && Descends(lineage_, promoted);
+  if (new_dataset || !known_dataset) {
+    do {
+      dataset_.origin = random_.Next();
+    } while (dataset_.origin == 0);
+    // Data of unknown history (an adopted redis; a coordinator that remembers nothing) is as old as its redis.
+    dataset_.age = new_dataset ? Duration{0} : promoted.uptime;
+    lineage_.clear();
+    if (!new_dataset) Append(lineage_, {0, promoted.second_replication_id, 0});
+  }
+  Append(lineage_, {winning_->claim.term, promoted.replication_id, promoted.offset});
+  dataset_as_of_ = now_;
+  redis_.MarkPromoted();
+
+  Leading leading;
+  leading.claim = winning_->claim;
+  leading.opened = leading.next_beat = now_;
+  const Claim& lost = winning_->lost;
+  if (winning_->evidence == Evidence::kProof && !lost.redis.empty()) {
+    const Peer* peer = peers_.Find(lost.coordinator);
+    if (peer != nullptr && peer->gone) leading.orphans.push_back({lost, std::nullopt, now_, false});
+  }
+  std::vector<Endpoint> targets;
+  for (const auto& [endpoint, target] : winning_->targets) targets.push_back(endpoint);
+
+  winning_.reset();
+  promise_.reset();
+  promoting_heard_.reset();
+  candidacy_.reset();
+  frozen_.reset();
+  proved_lost_ = {};
+  leading_ = std::move(leading);
+  EnterRole(Role::kLeading,
+            ToString(leading_->claim) + (new_dataset ? ", a new dataset" : "") + ", " + ToString(OwnStanding()));
+  Publish(/*even_if_same=*/true);
+  PayOwedCampaigns();
+}
+
+LeaderKey Core::Impl::MakeKey() const {
+  LeaderKey key{leading_->claim, CurrentDataset(), redis_.status().keys > 0, now_ - leading_->opened, {}};
+  for (const auto& [id, follower] : leading_->followers) {
+    if (!follower.identity.empty()) key.followers.push_back(follower.identity);
+  }
+  std::sort(key.followers.begin(), key.followers.end());
+  return key;
+}
+
+bool Core::Impl::Follows(const Peer& peer) const {
+  return leading_ && std::any_of(leading_->followers.begin(), leading_->followers.end(), [&](const auto& entry) {
+           return entry.second.identity == peer.identity && peer.met();
+         });
+}
+
+void Core::Impl::DriveLeading() {
+  std::erase_if(leading_->followers, [&](const auto& entry) {
+    if (now_ - entry.second.heard <= config_.leader_timeout) return false;
+    out_.push_back(CloseStream{entry.first});
+    NoteLine(Note::Level::kWarning, "follower " + ToString(entry.second.identity) + " has fallen silent");
+    return true;
+  });
+  DriveOrphans();
+  if (now_ < leading_->next_beat) return;
+  leading_->next_beat = now_ + config_.beat_interval;
+  SendBeats(LeaderState::kOpen, {});
+  Publish(/*even_if_same=*/true);
+  // Until everyone can have heard of it, the claim is repeated to those who do not follow.
+  if (now_ - leading_->opened > config_.leader_timeout) return;
+  for (auto& [endpoint, peer] : peers_.all()) {
+    if (peer.gone || Follows(peer)) continue;
+    Ask(CallKind::kLead, endpoint,
+        LeadRequest{MakeHeader(), LeadPhase::kOpen, leading_->claim, CurrentDataset(), lineage_, {}},
+        config_.leader_timeout / 2);
+  }
+}
+
+void Core::Impl::SendBeats(LeaderState state, const Claim& successor) {
+  ++leading_->beat;
+  leading_->beats_sent[leading_->beat] = now_;
+  if (leading_->beats_sent.size() > kEchoesRemembered) leading_->beats_sent.erase(leading_->beats_sent.begin());
+  for (auto& [id, follower] : leading_->followers) SendBeatTo(follower, state, successor);
+}
+
+void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& successor) {
+  Beat beat;
+  beat.header = MakeHeader();
+  beat.number = leading_->beat;
+  beat.echoed_sequence = follower.sequence;
+  beat.state = state;
+  beat.claim = leading_->claim;
+  beat.successor = successor;
+  beat.dataset = CurrentDataset();
+  beat.lineage = lineage_;
+  beat.offset = redis_.status().offset;
+  beat.members.push_back({config_.self, config_.coordinator, OwnStanding(), redis_.up(), Duration{0}});
+  for (const auto& [id, other] : leading_->followers) {
+    if (other.identity.empty()) continue;
+    beat.members.push_back({other.identity, other.coordinator, other.standing, other.link_up, now_ - other.heard});
+  }
+  out_.push_back(SendBeat{follower.stream, std::move(beat)});
+}
+
+void Core::Impl::On(const FollowOpened& event) {
+  if (role_ != Role::kLeading) {
+    out_.push_back(CloseStream{event.id});
+    return;
+  }
+  Follower& follower = leading_->followers[event.id];
+  follower.stream = event.id;
+  follower.heard = now_;
+}
+
+void Core::Impl::On(const ReportReceived& event) {
+  const FollowerReport& report = event.report;
+  const auto it = leading_ ? leading_->followers.find(event.id) : decltype(leading_->followers.find(event.id)){};
+  if (!leading_ || it == leading_->followers.end()) return;
+  Follower& follower = it->second;
+  const std::string reason = RefusalOf(report.header);
+  Peer* peer = reason.empty() ? Meet(report.header, std::nullopt) : nullptr;
+  if (peer == nullptr || report.following.leader != config_.self) {
+    if (!reason.empty()) Complain("refused " + report.header.coordinator.ip, "refusing a follower: " + reason);
+    out_.push_back(CloseStream{event.id});
+    leading_->followers.erase(it);
+    return;
+  }
+  const bool first = follower.identity.empty();
+  if (first) {
+    // One stream a member: a newer one replaces what an earlier run, or a lost connection, has left.
+    std::erase_if(leading_->followers, [&](const auto& entry) {
+      if (entry.first == event.id || entry.second.coordinator != report.header.coordinator) return false;
+      out_.push_back(CloseStream{entry.first});
+      return true;
+    });
+  }
+  follower.identity = report.header.self;
+  follower.coordinator = report.header.coordinator;
+  if (report.sequence > follower.sequence) follower.sequence = report.sequence;
+  follower.standing = report.standing;
+  follower.link_up = report.link_up;
+  peer->report.role = Role::kFollowing;
+  peer->report.standing = report.standing;
+  peer->link_up = report.link_up;
+  if (const auto sent = leading_->beats_sent.find(report.echoed_beat); sent != leading_->beats_sent.end()) {
+    follower.heard = std::max(follower.heard, sent->second);
+  }
+  DropOrphansOf(report.header.coordinator.ip);
+  if (first) {
+    NoteLine(Note::Level::kInfo, ToString(follower.identity) + " follows, " + ToString(follower.standing));
+    SendBeatTo(follower, LeaderState::kOpen, {});
+  }
+  if (!report.introduces.empty() && report.introduces.leader != config_.self) {
+    Peer* other = peers_.Add(report.introduces.coordinator);
+    if (other != nullptr && !other->greeting && now_ >= other->next_greeting - kSettleInterval + config_.beat_interval)
+      Greet(*other);
+  }
+}
+
+void Core::Impl::LeaveLeadership(LeaderState state, const Claim& successor) {
+  dataset_ = CurrentDataset();
+  SendBeats(state, successor);
+  for (const auto& [id, follower] : leading_->followers) out_.push_back(CloseStream{id});
+  leading_.reset();
+}
+
+void Core::Impl::Resign(std::string why) {
+  const Claim claim = leading_->claim;
+  LeaveLeadership(LeaderState::kResigned, {});
+  NoteLine(Note::Level::kWarning, "resigns " + ToString(claim) + ": " + why);
+  EnterJoining("resigned: " + std::move(why), now_);
+  joining_.since = now_;
+  out_.push_back(ResolveNow{});
+  Publish(/*even_if_same=*/false);
+}
+
+// ---------------------------------------------------------------------------------------------------- two leaders
+
+void Core::Impl::Settle(Peer& peer, const LeaderKey& other) {
+  const Duration young = kBeatsBeforeSettling * config_.beat_interval;
+  const LeaderKey own = MakeKey();
+  if (own.open_for < young || other.open_for < young) {
+    peer.next_greeting = std::min(peer.next_greeting, now_ + config_.beat_interval);
+    return;
+  }
+  Complain("two leaders " + peer.coordinator.ip, "two leaders: " + ToString(own.claim) + " and " +
+                                                     ToString(other.claim) + "; " +
+                                                     (Better(own, other) ? "this one goes on" : "this one yields"));
+  if (Better(own, other) || leading_->yielding) return;
+  const CallId id = NewCall(CallKind::kYield, peer.coordinator);
+  leading_->yielding = std::pair(id, peer.identity);
+  out_.push_back(SendRequest{id, peer.coordinator, YieldRequest{MakeHeader(), own}, config_.leader_timeout / 2});
+}
+
+void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
+  YieldReply reply{MakeHeader(), false, {}};
+  const bool young = !leading_ || now_ - leading_->opened < kBeatsBeforeSettling * config_.beat_interval;
+  const bool yields_elsewhere = leading_ && leading_->yielding && leading_->yielding->second != request.header.self;
+  const bool sound = request.key.claim.leader == request.header.self && request.key.claim.term <= kHighestTerm;
+  if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && Better(MakeKey(), request.key)) {
+    leading_->yielding.reset();
+    highest_term_ = std::max({highest_term_, request.key.claim.term, leading_->claim.term}) + 1;
+    leading_->claim.term = highest_term_;
+    leading_->opened = std::min(leading_->opened, now_);
+    reply.header = MakeHeader();
+    reply.confirmed = true;
+    reply.claim = leading_->claim;
+    NoteLine(Note::Level::kInfo,
+             "goes on as " + ToString(leading_->claim) + "; " + ToString(request.key.claim) + " yields");
+    SendBeats(LeaderState::kOpen, {});
+    Publish(/*even_if_same=*/true);
+    for (const auto& [endpoint, peer] : peers_.all()) {
+      if (peer.gone || Follows(peer)) continue;
+      Ask(CallKind::kLead, endpoint,
+          LeadRequest{MakeHeader(), LeadPhase::kOpen, leading_->claim, CurrentDataset(), lineage_, {}},
+          config_.leader_timeout / 2);
+    }
+  }
+  Respond(id, std::move(reply));
+}
+
+void Core::Impl::OnYieldReply(Peer& peer, CallId id, const YieldReply& reply) {
+  if (!leading_ || !leading_->yielding || leading_->yielding->first != id) return;
+  leading_->yielding.reset();
+  const bool sound =
+      reply.claim.leader == peer.identity && Beats(reply.claim, leading_->claim) && !reply.claim.redis.empty();
+  if (!reply.confirmed || !sound) return;
+  const Claim own = leading_->claim;
+  NoteLine(Note::Level::kWarning, "yields " + ToString(own) + " to " + ToString(reply.claim));
+  LeaveLeadership(LeaderState::kYielded, reply.claim);
+  StartFollowing(reply.claim, "yielded to " + ToString(reply.claim));
+}
+
+// -------------------------------------------------------------------------------------------------------- orphans
+
+void Core::Impl::DriveOrphans() {
+  for (Orphan& orphan : leading_->orphans) {
+    if (orphan.call || now_ < orphan.next) continue;
+    orphan.call = NewCall(CallKind::kOrphan, orphan.claim.coordinator);
+    out_.push_back(DemoteOrphan{*orphan.call, orphan.claim.redis, orphan.claim.coordinator, config_.redis});
+  }
+}
+
+void Core::Impl::DropOrphansOf(const std::string& ip) {
+  if (!leading_) return;
+  std::erase_if(leading_->orphans, [&](const Orphan& orphan) { return orphan.claim.coordinator.ip == ip; });
+}
+
+void Core::Impl::On(const OrphanAnswered& event) {
+  calls_.erase(event.id);
+  if (!leading_) return;
+  const auto it = std::find_if(leading_->orphans.begin(), leading_->orphans.end(),
+                               [&](const Orphan& orphan) { return orphan.call == event.id; });
+  if (it == leading_->orphans.end()) return;
+  it->call.reset();
+  it->next = now_ + kOrphanInterval;
+  const std::string where = hive::ToString(it->claim.redis);
+  switch (event.outcome) {
+    case OrphanAnswered::Outcome::kObeyed:
+      NoteLine(Note::Level::kInfo, "the redis of the lost leader, " + where + ", replicates this member's now");
+      leading_->orphans.erase(it);
+      return;
+    case OrphanAnswered::Outcome::kCoordinatorAnswers:
+      leading_->orphans.erase(it);  // it looks after its redis itself
+      return;
+    case OrphanAnswered::Outcome::kRefused:
+      if (!it->complained)
+        NoteLine(Note::Level::kWarning,
+                 "the redis of the lost leader, " + where + ", refuses REPLICAOF: " + event.detail);
+      it->complained = true;
+      return;
+    case OrphanAnswered::Outcome::kUnreachable: {
+      const Peer* peer = peers_.Find(it->claim.coordinator);
+      if (peer == nullptr || !peer->listed) leading_->orphans.erase(it);  // its pod is gone
+      return;
+    }
+  }
+}
+
+}  // namespace hive::election

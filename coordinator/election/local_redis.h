@@ -1,0 +1,36 @@
+// What this member knows of its own redis: whether it answers, and whether this run of it holds data.
+//
+// Thread rule: the core's thread.
+#pragma once
+
+#include <optional>
+
+#include "coordinator/election/messages.h"
+
+namespace hive::election {
+
+class LocalRedis {
+ public:
+  // What reached the core: a new reading. Returns true when another redis run answers than before.
+  bool OnReport(const RedisStatus& status, const std::optional<Memory>& memory);
+  void OnLost();  // not reachable: refused, or never there
+  void OnMute();  // connected, but has not answered for redis_timeout
+
+  // This run was promoted: whatever it holds is the dataset now.
+  void MarkPromoted() { holds_data_ = true; }
+
+  bool known() const { return !status_.run_id.empty(); }  // has answered once
+  bool up() const { return up_; }                         // answers now
+  bool holds_data() const { return holds_data_; }
+  const RedisStatus& status() const { return status_; }
+
+  // In a dataset with this lineage. While loading it counts as holding data: it may.
+  Standing standing(const Lineage& lineage) const;
+
+ private:
+  RedisStatus status_;
+  bool up_ = false;
+  bool holds_data_ = false;
+};
+
+}  // namespace hive::election

@@ -1,0 +1,81 @@
+// The other members, as far as they are known: who might exist (DNS), who does (their own words, the leader's beats),
+// and who is proved gone.
+//
+// Thread rule: the core's thread. References stay valid until the peer is forgotten (ForgetUnlisted).
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "coordinator/election/messages.h"
+
+namespace hive::election {
+
+// What a ProbeRedis found at a member whose coordinator refuses.
+enum class ProbedRedis : uint8_t { kUnknown, kNothing, kHasData };
+
+struct Peer {
+  Endpoint coordinator;
+  bool listed = false;      // DNS lists it
+  bool was_listed = false;  // DNS has listed it
+
+  Identity identity;               // as last met; incarnation 0 = never met
+  std::deque<Incarnation> former;  // incarnations that it has replaced: whatever still arrives from them is stale
+  std::optional<Instant> heard;    // sending time of what its newest answer answers
+  bool met() const { return identity.incarnation != 0; }
+
+  MemberReport report;   // its newest
+  bool link_up = false;  // its redis replicates our leader (from beats)
+
+  bool gone = false;  // proved gone; until it is heard again
+  ProbedRedis probed = ProbedRedis::kUnknown;
+
+  // A proof of loss under way: three dials, kDialSpacing apart, of which one that is answered ends it.
+  struct Proof {
+    int begun = 0;
+    int failed = 0;
+    Instant next;  // when to dial again
+  };
+  std::optional<Proof> proof;
+
+  std::optional<CallId> greeting;  // outstanding
+  Instant next_greeting;
+};
+
+class Peers {
+ public:
+  explicit Peers(Endpoint self) : self_(std::move(self)) {}
+
+  // DNS listed these. Returns true when the set of listed endpoints (self included) is another than before.
+  bool OnListed(const std::vector<Endpoint>& listed);
+
+  // The peer at this endpoint, added when new; not to be called for self. At most kMaxPeers are kept: nullptr beyond.
+  Peer* Add(const Endpoint& coordinator);
+  Peer* Find(const Endpoint& coordinator);
+  Peer* FindIp(const std::string& ip);
+
+  // Drops whoever is neither listed nor has been heard of lately.
+  void ForgetUnlisted(Instant now, Duration patience);
+
+  bool self_listed() const { return self_listed_; }
+  bool answered() const { return answered_; }  // DNS has answered once
+  size_t listed_count() const { return listed_.size(); }
+
+  std::map<Endpoint, Peer>& all() { return peers_; }
+  const std::map<Endpoint, Peer>& all() const { return peers_; }
+
+ private:
+  Endpoint self_;
+  std::map<Endpoint, Peer> peers_;
+  std::set<Endpoint> listed_;
+  bool self_listed_ = false;
+  bool answered_ = false;
+};
+
+// A hive is a handful of pods; a thousand addresses in DNS is somebody's mistake, and each costs a connection.
+inline constexpr size_t kMaxPeers = 256;
+
+}  // namespace hive::election

@@ -1,0 +1,51 @@
+#include "coordinator/election/standing.h"
+
+#include <tuple>
+#include <utility>
+
+namespace hive::election {
+namespace {
+
+// Index of the newest promotion that started the history `id`, or -1.
+int NewestOf(const Lineage& lineage, const std::string& id) {
+  if (id.empty()) return -1;
+  for (int i = static_cast<int>(lineage.size()) - 1; i >= 0; --i) {
+    if (lineage[static_cast<size_t>(i)].replication_id == id) return i;
+  }
+  return -1;
+}
+
+int PlaceOf(const Lineage& lineage, const RedisStatus& redis) {
+  const int by_id = NewestOf(lineage, redis.replication_id);
+  return by_id >= 0 ? by_id : NewestOf(lineage, redis.second_replication_id);
+}
+
+}  // namespace
+
+bool HoldsLess(const Standing& a, const Standing& b) {
+  if (a.available != b.available) return !a.available;
+  if (a.empty != b.empty) return a.empty;
+  if (a.empty) return false;
+  if (a.term != b.term) return a.term < b.term;
+  if (a.offset != 0 && b.offset != 0) return a.offset < b.offset;
+  return std::tie(a.keys, a.offset) < std::tie(b.keys, b.offset);
+}
+
+Term TermHeld(const Lineage& lineage, const RedisStatus& redis) {
+  const int place = PlaceOf(lineage, redis);
+  if (place < 0) return 0;
+  for (int i = place; i > 0; --i) {
+    const Promotion& promotion = lineage[static_cast<size_t>(i)];
+    if (redis.offset > promotion.offset) return promotion.term;
+  }
+  return lineage.front().term;
+}
+
+bool Descends(const Lineage& lineage, const RedisStatus& redis) { return PlaceOf(lineage, redis) >= 0; }
+
+void Append(Lineage& lineage, Promotion promotion) {
+  lineage.push_back(std::move(promotion));
+  if (lineage.size() > kMaxLineage) lineage.erase(lineage.begin());
+}
+
+}  // namespace hive::election

@@ -1,0 +1,30 @@
+// How much of a dataset a redis holds, and who holds less. Pure. See docs/election.md, "Standing".
+//
+// Thread rule: pure functions.
+#pragma once
+
+#include <cstddef>
+
+#include "coordinator/election/messages.h"
+
+namespace hive::election {
+
+// Promotions remembered. A redis that has missed more than this many leaderships is placed as "unknown".
+inline constexpr size_t kMaxLineage = 64;
+
+// True when `a` holds less than `b`: unavailable before available, empty before data, then the older term, then the
+// smaller offset; where an offset is unknown (0), fewer keys. A strict weak order while offsets are known.
+bool HoldsLess(const Standing& a, const Standing& b);
+
+// The newest term of which a redis with these replication ids and this offset holds a byte beyond that leader's
+// promotion offset. 0 when neither id is in the lineage: unknown. A replica that lags adopts the newest id long before
+// it has the newest bytes, so the id only says on which line the offset counts.
+Term TermHeld(const Lineage& lineage, const RedisStatus& redis);
+
+// True when one of the redis's replication ids is part of `lineage`: it holds (some of) that dataset.
+bool Descends(const Lineage& lineage, const RedisStatus& redis);
+
+// Adds a promotion, forgetting the oldest beyond kMaxLineage.
+void Append(Lineage& lineage, Promotion promotion);
+
+}  // namespace hive::election
