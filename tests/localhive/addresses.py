@@ -4,6 +4,7 @@ All of 127.0.0.0/8 is this machine, so every pod can have an address and use the
 """
 
 import errno
+import os
 import socket
 
 REDIS_PORT = 6379
@@ -28,6 +29,22 @@ class Block:
         self.dns_ip = f"{prefix}.{dns_host}"
         self.pod_ips = [f"{prefix}.{dns_host + 1 + i}" for i in range(size)]
         self._next = 0
+        self._claim = None
+
+    def claim(self):
+        """Keeps other tests away until release(); False if one is here already."""
+        claim = socket.socket()
+        try:
+            claim.bind((self.dns_ip, _CLAIM_PORT))
+        except OSError:
+            claim.close()
+            return False
+        self._claim = claim
+        return True
+
+    def release(self):
+        if self._claim:
+            self._claim.close()
 
     def take(self):
         ip = self.pod_ips[self._next]
@@ -41,8 +58,8 @@ class Block:
         for ip, port, kind in wanted:
             if not _free(ip, port, kind):
                 protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
-                raise Busy(f"port {port} ({protocol}) on {ip} is in use by another program: find it with "
-                           f"'ss -lnp sport = :{port}', stop it, and run this again.")
+                raise Busy(f"port {port} ({protocol}) on {ip} is in use by {_user_of(port, protocol)}: stop it, and run this "
+                           "again.")
 
 
 # What `./hive up` and `./hive demo` use; apart, so that a demo can run beside a hive that is up.
@@ -51,17 +68,11 @@ DEMO = ("127.0.0", 20, 9)
 
 
 def claim_test_block():
-    """A block that no other test on this machine uses, so that tests run side by side. Kept until this process ends."""
-    for b in range(1, 255):
-        claim = socket.socket()
-        try:
-            claim.bind((f"127.20.{b}.10", _CLAIM_PORT))
-        except OSError:
-            claim.close()
-            continue
-        block = Block(f"127.20.{b}", 10, 200)
-        block.claim = claim
-        return block
+    """A block that no other test on this machine uses, so that tests run side by side. LocalHive.close() releases it."""
+    for number in range(1, 255):
+        block = Block(f"127.20.{number}", 10, 200)
+        if block.claim():
+            return block
     raise Busy("all 254 address blocks for tests are in use: tests of an earlier run may still be running.")
 
 
@@ -77,3 +88,18 @@ def _free(ip, port, kind):
             if error.errno == errno.EADDRINUSE:
                 return False
             raise
+
+
+def _user_of(port, protocol):
+    """Who has the port open, as far as /proc lets us see: other users' processes are hidden from all but root."""
+    with open(f"/proc/net/{protocol}") as table:
+        rows = [line.split() for line in table]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] in ("0A", "07")}
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            if any(os.readlink(f"/proc/{pid}/fd/{fd}") in sockets for fd in os.listdir(f"/proc/{pid}/fd")):
+                with open(f"/proc/{pid}/comm") as name:
+                    return f"{name.read().strip()} (process {pid})"
+        except OSError:
+            continue
+    return "another program"

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 
+from . import resp
 from .dns import Dns
 from .pod import Pod
 from .process import wait_until
@@ -46,6 +47,7 @@ class LocalHive:
             process.ended_within(max(0.0, deadline - time.monotonic()))
             process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.block.release()
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
@@ -104,8 +106,18 @@ class LocalHive:
     def wait_writable(self, timeout=15.0):
         """Waits for one write through every pod's proxy, then for the hive to be settled. Returns the leader."""
         for pod in self.pods:
-            pod.write("hive-writable", pod.ip, timeout)
+            try:
+                wait_until(lambda: self._takes_a_write(pod), timeout, f"a write through the proxy of {pod.ip}")
+            except TimeoutError as error:
+                raise TimeoutError(f"{error}\n{self.describe()}") from None
         return self.wait_settled(timeout)
+
+    @staticmethod
+    def _takes_a_write(pod):
+        try:
+            return pod.write("hive-writable", pod.ip) == "OK"
+        except (OSError, resp.ReplyError, resp.ConnectionLost):  # not listening yet, or about to change its leader
+            return False
 
     def describe(self):
         parts = []

@@ -63,7 +63,7 @@ class _Kept:
 
     def __init__(self, process):
         self._process = process
-        self._delay = _RESTART_DELAY
+        self._delay = 0.0
         self._due = None  # when it starts again; None while it runs
         self._started = time.monotonic()
 
@@ -73,7 +73,8 @@ class _Kept:
         if self._process.alive():
             return None
         if self._due is None:
-            self._delay = _RESTART_DELAY if now - self._started > _SOON else min(2 * self._delay, _RESTART_DELAY_MAX)
+            again = now - self._started < _SOON
+            self._delay = min(2 * self._delay, _RESTART_DELAY_MAX) if self._delay and again else _RESTART_DELAY
             self._due = now + self._delay
             return f"{self._process.name} ended ({_ending(self._process.exit_code)}), starts again in {self._delay:g} s"
         if now < self._due:
@@ -108,7 +109,9 @@ def _redis(pod):
     kind, master, link = role
     if kind == "master":
         return "MASTER"
-    return f"replica of {master}, {link}" if master else "parked"
+    if master is None:
+        return "parked"
+    return f"replicates {master}" if link == "connected" else f"joins {master} ({link})"
 
 
 def _coordinator(pod):
