@@ -20,8 +20,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -110,7 +108,7 @@ class FlagSet {
   // For main: prints and exits where Parse says so.
   CommandLine ParseOrExit(int argc, char** argv);
 
-  // For rules between flags, after parsing: prints "hive-coordinator: --name: what" to stderr and exits 2.
+  // For rules between flags, after parsing: prints "hive-coordinator: --name=value: what" to stderr and exits 2.
   [[noreturn]] void Refuse(std::string_view name, std::string_view what) const;
 
   // True when the flag was given a value, by the command line or the environment.
@@ -121,31 +119,41 @@ class FlagSet {
  private:
   struct Flag {
     std::string name;
-    std::string type;     // "DURATION"; empty for booleans
+    std::string form;     // "DURATION", as --help shows it; empty for booleans
     std::string allowed;  // "a duration from 100ms to 1m"
     std::string help;
     std::string default_text;
+    std::function<bool(std::string_view)> parse;
     bool is_bool = false;
     bool required = false;
-    bool given = false;
-    std::function<bool(std::string_view)> parse;
+    std::string given;  // "--name=value" or "HIVE_NAME=value" once it has a value of its own
   };
-  struct Command;
+  struct Command {
+    std::string name;
+    std::unique_ptr<FlagSet> flags;
+  };
 
   Added AddFlag(Flag flag);
   Flag* Find(std::string_view name);
-  std::string Nearest(std::string_view name) const;
-  std::string ReadFlag(std::span<const std::string>& args);
+  const Flag* Find(std::string_view name) const;
+  FlagSet* FindCommand(std::string_view name);
+
+  // Each returns what is wrong, or an empty string.
+  std::string ReadFlag(std::span<const std::string>& args);  // takes the flag, and its value, off the front
+  std::string SetFlag(Flag& flag, std::string_view value, std::string given);
   std::string ReadEnvironment(const Environment& environment);
-  std::string UnknownFlag(std::string_view name);
-  CommandLine Complain(std::string_view what) const;
-  CommandLine ParseFlags(std::span<const std::string> args, const Environment& environment);
+  std::string CheckRequired() const;
+  std::string CheckArguments(const std::vector<std::string>& arguments) const;
+  std::string CheckCommand(std::string_view word);
+  std::string UnknownFlag(std::string_view name) const;
+
+  CommandLine Complain(const std::string& what) const;
 
   std::string program_;
   std::string summary_;
-  std::string arguments_;  // the words a command takes
+  std::string arguments_;  // the words that must be given: "SERVICE"
   std::vector<Flag> flags_;
-  std::vector<std::pair<std::string, std::unique_ptr<FlagSet>>> commands_;
+  std::vector<Command> commands_;
 };
 
 }  // namespace hive

@@ -1,7 +1,7 @@
 // Structured log lines on stderr: text for people, or one JSON object per line for machines.
 //
 //   LogInfo("election", "leads", {{"term", 7}, {"member", "10.0.0.1"}});
-//   2026-01-31T12:00:00.123Z info  election: leads term=7 member=10.0.0.1
+//   2026-01-31T12:00:00.123Z info    election: leads term=7 member=10.0.0.1
 //   {"time":"2026-01-31T12:00:00.123Z","level":"info","component":"election","message":"leads","term":7,"member":"10.0.0.1"}
 //
 // Lines are formatted by the caller and written by a thread of their own, so a stuck reader of stderr never holds up
@@ -24,7 +24,8 @@ namespace hive {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// A key (a lower-case word, as a metric label has it) and a value. Lives for one call: it refers to its strings.
+// A key (a lower-case word, not one of time, level, component, message) and a value. Lives for one call: it refers
+// to its strings.
 struct LogField {
   LogField(std::string_view k, std::string_view v) : key(k), value(v) {}
   LogField(std::string_view k, const std::string& v) : key(k), value(std::string_view(v)) {}

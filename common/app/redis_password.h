@@ -4,13 +4,14 @@
 // Thread rule: free function that reads a file.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
 
 namespace hive {
 
-// The largest password that redis takes is far below this.
+// More than any password; a file beyond it is the wrong file.
 inline constexpr size_t kMaxPasswordBytes = 4096;
 
 // `file` may be empty. Empty result: no password. Of a file, one trailing newline is dropped. Errors name the file and
