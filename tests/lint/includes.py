@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 MAY_INCLUDE = {
     "common/base": [],
     "common/net": ["common/base"],
-    "common/app": ["common/base", "common/net"],
+    "common/app": ["common/base", "common/net", "grpc/health"],
     "coordinator/replication": ["common/base"],
     "coordinator/election": ["common/base", "coordinator/replication"],
     "coordinator/runtime": ["common", "coordinator/election", "coordinator/replication"],
@@ -27,7 +27,7 @@ MAY_INCLUDE = {
     "proxy/leader": ["common", "proxy/session", "protos"],
     "proxy/worker": ["common", "proxy/resp", "proxy/session", "proxy/upstream", "proxy/leader"],
     "proxy": ["common", "proxy", "protos"],
-    "tests": ["common", "coordinator", "proxy", "protos"],
+    "tests": ["common", "coordinator", "proxy", "protos", "grpc/health"],
 }
 
 # Their decisions must be repeatable: no socket, clock, lock, thread, log, random device, gRPC, protobuf or hiredis.
@@ -60,7 +60,7 @@ def folder_of(path):
 def complaint(folder, quote, included):
     """Why a file of `folder` may not include this, or None."""
     if included.startswith(("hive/v1/", "grpc/health/")):
-        target = "protos"
+        target = "protos" if included.startswith("hive/") else "grpc/health"
     elif quote == '"' and included.split("/")[0] in ("common", "coordinator", "proxy", "tests"):
         target = folder_of(included)
     else:
