@@ -62,7 +62,10 @@ void Core::Impl::On(const Tick&) {}
 void Core::Impl::On(const PeersListed& event) {
   if (dns_silent_) NoteLine(Note::Level::kInfo, "DNS answers again");
   dns_silent_ = false;
-  if (peers_.OnListed(event.listed)) listed_since_ = now_;
+  if (peers_.OnListed(event.listed)) {
+    listed_since_ = now_;
+    if (role_ == Role::kJoining) joining_.since = now_;  // whoever is new has yet to be asked
+  }
   peers_.ForgetUnlisted(now_, kUnlistedPatience);
 }
 
