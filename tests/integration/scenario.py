@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 
-from localhive import addresses, demo
+from localhive import addresses, demo, resp
 from localhive.hive import LocalHive
 from localhive.process import wait_until
 
@@ -59,9 +59,10 @@ class Scenario(unittest.TestCase):
         leader = self.hive.wait_settled()
 
         def caught_up():
-            offsets = [int(replica[2]) for replica in leader.redis.ask("ROLE")[2]]
-            return len(offsets) == len(self.hive.pods) - 1 and min(offsets, default=0) >= 0 and \
-                all(pod.redis.ask("DBSIZE") == leader.redis.ask("DBSIZE") for pod in self.hive.pods)
+            try:
+                return len({pod.redis.ask("DBSIZE") for pod in self.hive.pods}) == 1 and self.hive.settled() is leader
+            except resp.ReplyError:  # -MASTERDOWN: has not begun yet
+                return False
         wait_until(caught_up, 10, "every follower to have the whole dataset")
 
     def assert_dataset_lives(self):
