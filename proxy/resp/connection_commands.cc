@@ -62,25 +62,25 @@ constexpr RefusalRow kRefused[] = {
 
 struct BlockingRow {
   std::string_view name;
+  uint32_t timeout_argument;  // 0: depends on the arguments
   CommandRule::Arguments arguments;
-  uint32_t timeout_argument;  // when it does not depend on the arguments
   TimeoutUnit unit;
   bool pops;
 };
 
 constexpr BlockingRow kBlocking[] = {
-    {"blpop", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"brpop", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"brpoplpush", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"blmove", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"bzpopmin", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"bzpopmax", CommandRule::Arguments::kTimeoutLast, 0, TimeoutUnit::kSeconds, true},
-    {"blmpop", CommandRule::Arguments::kIrrelevant, 1, TimeoutUnit::kSeconds, true},
-    {"bzmpop", CommandRule::Arguments::kIrrelevant, 1, TimeoutUnit::kSeconds, true},
-    {"xread", CommandRule::Arguments::kXread, 0, TimeoutUnit::kMilliseconds, false},
-    {"xreadgroup", CommandRule::Arguments::kXreadGroup, 0, TimeoutUnit::kMilliseconds, true},
-    {"wait", CommandRule::Arguments::kIrrelevant, 2, TimeoutUnit::kMilliseconds, false},
-    {"waitaof", CommandRule::Arguments::kIrrelevant, 3, TimeoutUnit::kMilliseconds, false},
+    {"blpop", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"brpop", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"brpoplpush", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"blmove", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"bzpopmin", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"bzpopmax", 0, CommandRule::Arguments::kTimeoutLast, TimeoutUnit::kSeconds, true},
+    {"blmpop", 1, CommandRule::Arguments::kIrrelevant, TimeoutUnit::kSeconds, true},
+    {"bzmpop", 1, CommandRule::Arguments::kIrrelevant, TimeoutUnit::kSeconds, true},
+    {"xread", 0, CommandRule::Arguments::kXread, TimeoutUnit::kMilliseconds, false},
+    {"xreadgroup", 0, CommandRule::Arguments::kXreadGroup, TimeoutUnit::kMilliseconds, true},
+    {"wait", 2, CommandRule::Arguments::kIrrelevant, TimeoutUnit::kMilliseconds, false},
+    {"waitaof", 3, CommandRule::Arguments::kIrrelevant, TimeoutUnit::kMilliseconds, false},
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ namespace hive::resp {
 inline constexpr uint32_t kHeadArguments = 4;
 
 // Longest inline command, and longest line that announces a count or a length: redis' PROTO_INLINE_MAX_SIZE.
-inline constexpr size_t kMaxRequestLine = 64 * 1024;
+inline constexpr size_t kMaxRequestLine = size_t{64} * 1024;
 
 // Most arguments in one command: INT_MAX, as redis 7.0.
 inline constexpr int64_t kMaxArguments = 2147483647;

@@ -16,9 +16,9 @@ struct ValueLimits {
   // Deepest nesting. COMMAND on redis 7 goes 8 deep; each level is a stack frame here.
   int max_depth = 32;
   // Bytes of the whole reply. COMMAND on redis 7 takes about 90 KiB, with every module of the day under 1 MiB.
-  size_t max_bytes = 16 * 1024 * 1024;
+  size_t max_bytes = size_t{16} * 1024 * 1024;
   // Values in all: one takes three bytes on the wire, but some seventy here. COMMAND on redis 7 has about 14,000.
-  size_t max_values = 256 * 1024;
+  size_t max_values = size_t{256} * 1024;
 };
 
 struct Value {
