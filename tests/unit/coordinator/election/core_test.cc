@@ -1,0 +1,147 @@
+// Goal: the core refuses what no honest member of this hive sends, and never steps on its own feet.
+// Method: single cores, fed by hand.
+
+#include "coordinator/election/core.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace hive::election {
+namespace {
+
+Config MakeConfig() {
+  Config config;
+  config.hive = "hive";
+  config.self = {"10.0.0.1", 11};
+  config.coordinator = {"10.0.0.1", 7400};
+  config.redis = {"10.0.0.1", 6379};
+  return config;
+}
+
+Header MakeHeader() { return {"hive", {"10.0.0.2", 22}, {"10.0.0.2", 7400}, 0}; }
+
+template <typename T>
+const T* Find(const Actions& actions) {
+  for (const Action& action : actions) {
+    if (const T* found = std::get_if<T>(&action)) return found;
+  }
+  return nullptr;
+}
+
+std::string RefusalOf(Core& core, const Header& header) {
+  const Actions actions = core.Step(Instant{}, 0, RequestReceived{1, GreetRequest{header, {}}});
+  const SendReply* reply = Find<SendReply>(actions);
+  if (reply == nullptr) return "no reply";
+  const Refusal* refusal = std::get_if<Refusal>(&reply->reply);
+  return refusal == nullptr ? "" : refusal->reason;
+}
+
+TEST(Core, AnswersAGreeting) {
+  Core core(MakeConfig());
+  EXPECT_EQ(RefusalOf(core, MakeHeader()), "");
+}
+
+TEST(Core, RefusesAnotherHive) {
+  Core core(MakeConfig());
+  Header header = MakeHeader();
+  header.hive = "other";
+  EXPECT_THAT(RefusalOf(core, header), testing::HasSubstr("belongs to hive 'other', this member to 'hive'"));
+}
+
+TEST(Core, RefusesItsOwnAddressFromSomebodyElse) {
+  Core core(MakeConfig());
+  Header header = MakeHeader();
+  header.self.ip = header.coordinator.ip = "10.0.0.1";
+  EXPECT_THAT(RefusalOf(core, header), testing::HasSubstr("this member's own IP"));
+}
+
+TEST(Core, RefusesIncompleteIdentitiesAndAbsurdTerms) {
+  Core core(MakeConfig());
+  Header header = MakeHeader();
+  header.self.incarnation = 0;
+  EXPECT_NE(RefusalOf(core, header), "");
+  header = MakeHeader();
+  header.coordinator.ip = "10.0.0.3";
+  EXPECT_NE(RefusalOf(core, header), "");
+  header = MakeHeader();
+  header.highest_term = ~Term{0};
+  EXPECT_NE(RefusalOf(core, header), "");
+}
+
+TEST(Core, WhatArrivesLateFromAReplacedIncarnationIsRefused) {
+  Core core(MakeConfig());
+  Header header = MakeHeader();
+  EXPECT_EQ(RefusalOf(core, header), "");
+  Header restarted = header;
+  restarted.self.incarnation = 23;
+  EXPECT_EQ(RefusalOf(core, restarted), "");
+  EXPECT_NE(RefusalOf(core, header), "");
+}
+
+TEST(Core, UnknownIdsChangeNothing) {
+  Core core(MakeConfig());
+  for (const Event& event : std::initializer_list<Event>{
+           RedisDone{99, true, "", {}}, ReplyReceived{99, GreetReply{MakeHeader(), {}}},
+           CallFailed{99, Failure::kClosed}, Dialled{99, Dialled::Outcome::kRefused, {}},
+           StreamClosed{99, Failure::kClosed}, BeatReceived{98, {}}, ReportReceived{97, {}},
+           RedisProbed{99, RedisProbed::Outcome::kEmpty}, OrphanAnswered{99, OrphanAnswered::Outcome::kObeyed, ""}}) {
+    core.Step(Instant{}, 0, event);
+  }
+  EXPECT_EQ(core.state(Instant{}).role, Role::kJoining);
+}
+
+TEST(Core, AStreamToAMemberThatDoesNotLeadIsClosed) {
+  Core core(MakeConfig());
+  const Actions actions = core.Step(Instant{}, 0, FollowOpened{3});
+  ASSERT_NE(Find<CloseStream>(actions), nullptr);
+  EXPECT_EQ(Find<CloseStream>(actions)->id, 3u);
+}
+
+TEST(Core, AnEmptyUnparkedRedisIsParked) {
+  Core core(MakeConfig());
+  RedisStatus status;
+  status.run_id = "r1";
+  status.is_master = true;
+  const Actions actions = core.Step(Instant{}, 0, RedisReported{status});
+  ASSERT_NE(Find<CommandRedis>(actions), nullptr);
+  EXPECT_EQ(Find<CommandRedis>(actions)->command.kind, RedisCommand::Kind::kPark);
+}
+
+// Alone in DNS, with data: it leads as soon as it has looked around.
+TEST(Core, ALoneMemberWithDataLeads) {
+  Core core(MakeConfig());
+  RedisStatus status;
+  status.run_id = "r1";
+  status.is_master = true;
+  status.keys = 3;
+  status.replication_id = "A";
+  Instant now{};
+  core.Step(now, 0, PeersListed{{{"10.0.0.1", 7400}}});
+  Actions actions = core.Step(now, 0, RedisReported{status});
+  for (int i = 0; i < 100 && core.state(now).role != Role::kLeading; ++i) {
+    now += Millis(5);
+    const CommandRedis* command = Find<CommandRedis>(actions);
+    if (command == nullptr) {
+      actions = core.Step(now, 0, Tick{});
+      continue;
+    }
+    if (command->command.kind == RedisCommand::Kind::kPark)
+      status.is_master = false, status.master = replication::kNobody;
+    if (command->command.kind == RedisCommand::Kind::kPromote) {
+      status.is_master = true;
+      status.second_replication_id = "A";
+      status.replication_id = "B";
+    }
+    actions = core.Step(now, 0, RedisDone{command->id, true, "", status});
+  }
+  const State state = core.state(now);
+  EXPECT_EQ(state.role, Role::kLeading);
+  EXPECT_EQ(state.view.claim.term, 1u);
+  EXPECT_NE(state.dataset.origin, 0u);
+  EXPECT_EQ(state.lineage.size(), 2u);
+}
+
+}  // namespace
+}  // namespace hive::election
