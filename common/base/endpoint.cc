@@ -46,16 +46,13 @@ std::string ToString(const ListenAddress& address) {
 }
 
 std::optional<ListenAddress> ParseListenAddress(std::string_view text) {
-  // All addresses: whatever stands for them, the port is read as that of an endpoint.
-  std::string_view port = text;
-  if (port.starts_with('*')) port.remove_prefix(1);
-  if (port.starts_with(':')) port.remove_prefix(1);
-  const bool all_addresses = !port.empty() && port.find_first_not_of("0123456789") == std::string_view::npos &&
-                             text != "*" + std::string(port);
-  const std::optional<Endpoint> endpoint =
-      ParseEndpoint(all_addresses ? "0.0.0.0:" + std::string(port) : std::string(text));
+  const size_t colon = text.rfind(':');
+  const std::string_view host = colon == std::string_view::npos ? "" : text.substr(0, colon);
+  const std::string port(colon == std::string_view::npos ? text : text.substr(colon + 1));
+  const bool everywhere = host.empty() || host == "*";
+  const std::optional<Endpoint> endpoint = ParseEndpoint(everywhere ? "0.0.0.0:" + port : std::string(text));
   if (!endpoint) return std::nullopt;
-  return ListenAddress{all_addresses ? "" : endpoint->ip, endpoint->port};
+  return ListenAddress{everywhere ? "" : endpoint->ip, endpoint->port};
 }
 
 }  // namespace hive
