@@ -1,0 +1,124 @@
+// The agent at the local redis: one connection on which commands are carried out in order, a poll of INFO every beat, and
+// word of a redis that is lost, mute, or another run.
+//
+// A command is carried out only on the run that the brain was last told of: one that was meant for a redis that has been
+// restarted since must not meet its empty successor.
+#include "tests/sim/coordinators.h"
+
+namespace hive::sim {
+
+using election::CallId;
+using election::RedisDone;
+using election::RedisLost;
+using election::RedisMute;
+using election::RedisReported;
+using std::chrono::microseconds;
+
+void Coordinators::RedisChanged(PodId pod_id) {
+  const Coordinator* c = OfPod(pods_[pod_id]);
+  if (c == nullptr) return;
+  // A closed connection is seen within milliseconds; a new listener is found by redialling.
+  queue_.After(microseconds(random_.Between(300, 4000)), [this, id = c->id] { AgentConnect(id); });
+}
+
+void Coordinators::AgentConnect(ProcessId id) {
+  Coordinator& c = at(id);
+  if (!c.alive) return;
+  const Redis* redis = redises_.OfPod(pods_[c.pod]);
+  if (redis != nullptr && redis->id == c.agent_run) return;
+  if (redis == nullptr) {
+    c.agent_run = kNoId;
+    AgentFailPending(id);
+    if (!c.agent_told_lost) Deliver(id, RedisLost{"connection refused"});
+    c.agent_told_lost = true;
+    queue_.After(Millis(random_.Between(10, 60)), [this, id] { AgentConnect(id); });
+    return;
+  }
+  const RedisId run = redis->id;
+  redises_.WhenAwake(run, [this, id, run] {
+    queue_.After(microseconds(random_.Between(100, 500)), [this, id, run] {
+      if (!redises_.at(run).alive || !at(id).alive || at(id).agent_run == run) return;
+      AgentFailPending(id);
+      AgentReport(id, run, RedisReported{redises_.Status(run)});
+    });
+  });
+}
+
+// The connection is gone: nothing that was asked on it will be answered.
+void Coordinators::AgentFailPending(ProcessId id) {
+  std::vector<CallId> pending = std::move(at(id).agent_pending);
+  at(id).agent_pending.clear();
+  for (const CallId call : pending) Deliver(id, RedisDone{call, false, "connection closed", {}});
+}
+
+void Coordinators::AgentPoll(ProcessId id) {
+  Coordinator& c = at(id);
+  if (!c.alive) return;
+  queue_.After(options_.beat_interval, [this, id] { AgentPoll(id); });
+  if (c.frozen || c.agent_run == kNoId) return;
+  const Redis& redis = redises_.at(c.agent_run);
+  if (!redis.alive) return;
+  if (redis.stopped) {
+    if (!c.agent_told_mute && queue_.now() - c.agent_answered >= options_.redis_timeout) {
+      c.agent_told_mute = true;
+      Deliver(id, RedisMute{});
+      AgentFailPending(id);
+    }
+    return;
+  }
+  const RedisId run = redis.id;
+  queue_.After(microseconds(random_.Between(50, 400)), [this, id, run, status = redises_.Status(run)]() mutable {
+    if (at(id).alive && at(id).agent_run == run) AgentReport(id, run, RedisReported{std::move(status)});
+  });
+}
+
+void Coordinators::AgentReport(ProcessId id, RedisId run, election::Event event) {
+  Coordinator& c = at(id);
+  c.agent_run = run;
+  c.agent_told_lost = false;
+  c.agent_told_mute = false;
+  c.agent_answered = queue_.now();
+  Deliver(id, std::move(event));
+}
+
+void Coordinators::Command(Coordinator& c, const election::CommandRedis& command) {
+  const ProcessId id = c.id;
+  const CallId call = command.id;
+  const RedisId run = c.agent_run;
+  const Redis* redis = run == kNoId ? nullptr : &redises_.at(run);
+  if (redis == nullptr || !redis->alive || c.agent_told_mute) {
+    queue_.After(microseconds(200), [this, id, call] { CommandDone(id, call, false, "not connected", kNoId); });
+    return;
+  }
+  c.agent_pending.push_back(call);
+  c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300));
+  queue_.At(c.agent_next, [this, id, call, run, what = command.command] {
+    if (!redises_.at(run).alive) return CommandDone(id, call, false, "connection closed", kNoId);
+    redises_.WhenAwake(run, [this, id, call, run, what] {
+      // Written to the socket before: it takes effect even if nobody waits for the answer any more.
+      const bool ok = redises_.Execute(run, what);
+      queue_.After(microseconds(random_.Between(50, 300)), [this, id, call, run, ok] {
+        CommandDone(id, call, ok, ok ? "" : "BUSY Redis is busy running a script or loading", run);
+      });
+    });
+  });
+}
+
+void Coordinators::CommandDone(ProcessId id, CallId call, bool ok, std::string error, RedisId run) {
+  Coordinator& c = at(id);
+  if (!c.alive) return;
+  const bool waited_for = std::erase(c.agent_pending, call) > 0;
+  if (error != "not connected" && !waited_for) return;  // given up before
+  const bool answered = run != kNoId && c.agent_run == run;
+  RedisDone done{call, ok && answered, std::move(error), {}};
+  if (done.ok && redises_.at(run).alive) {
+    done.status = redises_.Status(run);
+  } else {
+    done.ok = false;
+    if (done.error.empty()) done.error = "connection closed";
+  }
+  if (answered) c.agent_answered = queue_.now();
+  Deliver(id, std::move(done));
+}
+
+}  // namespace hive::sim

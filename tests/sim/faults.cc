@@ -1,0 +1,75 @@
+// The drawn faults, carried out.
+#include "tests/sim/world.h"
+
+namespace hive::sim {
+
+void World::Inject(const Fault& fault) {
+  if (healed_) return;
+  const int leader = Leader();
+  const int slot = fault.slot != kLeaderSlot ? fault.slot : leader >= 0 ? leader : 0;
+  Say("fault: " + ToString(fault));
+  judge_.OnDisturbance();
+  const bool kills_data = fault.kind == FaultKind::kKillRedis || fault.kind == FaultKind::kKillPod || fault.kind == FaultKind::kScaleDown;
+  if (kills_data && options_.keep_one_holder && LastHolder(slot)) return;
+  const Cut cut = fault.reset ? Cut::kReset : Cut::kSilent;
+  switch (fault.kind) {
+    case FaultKind::kKillRedis:
+      return KillRedis(slot, fault.lasts);
+    case FaultKind::kKillCoordinator:
+      return KillCoordinator(slot, fault.lasts);
+    case FaultKind::kKillPod:
+      return KillPod(slot, fault.reset, fault.lasts, fault.same_ip);
+    case FaultKind::kPartition:
+      Partition(fault.mask, cut, fault.one_way);
+      break;
+    case FaultKind::kCutPair:
+      SetCut(slot, fault.other, fault.ports, cut);
+      if (!fault.one_way) SetCut(fault.other, slot, fault.ports, cut);
+      break;
+    case FaultKind::kLoss:
+      network_.SetLossPercent(static_cast<int>(1 + fault.mask % 40));
+      queue_.After(fault.lasts, [this] { network_.SetLossPercent(0); });
+      return;
+    case FaultKind::kStallCoordinator:
+      return StallCoordinator(slot, fault.lasts);
+    case FaultKind::kStallPod:
+      return StallPod(slot, fault.lasts);
+    case FaultKind::kStopRedis:
+      return StopRedis(slot, fault.lasts);
+    case FaultKind::kBusyRedis:
+      if (RedisOf(slot) != nullptr) redises_.Busy(pods_.OfSlot(slot)->redis, fault.lasts);
+      return;
+    case FaultKind::kSlowReplication:
+      redises_.SetLag(Millis(800));
+      queue_.After(fault.lasts, [this] { redises_.SetLag(options_.lag_high); });
+      return;
+    case FaultKind::kDnsOutage:
+      return dns_.Fail(fault.lasts, fault.no_such_name);
+    case FaultKind::kDnsTooFew:
+      return dns_.Hide(slot, fault.mask, now() + fault.lasts);
+    case FaultKind::kDnsStale:
+      return dns_.SetLag(slot, fault.lasts);
+    case FaultKind::kRestartAllCoordinators:
+      for (int each = 0; each < kMaxMembers; ++each) KillCoordinator(each, fault.lasts);
+      return;
+    case FaultKind::kRestartAllRedisButOne:
+      for (int each = 0; each < kMaxMembers; ++each) {
+        if (each != slot && (!options_.keep_one_holder || !LastHolder(each))) KillRedis(each, fault.lasts);
+      }
+      return;
+    case FaultKind::kScaleUp:
+      for (int each = 0; each < kMaxMembers; ++each) {
+        if (pods_.OfSlot(each) == nullptr) return StartPod(each);
+      }
+      return;
+    case FaultKind::kScaleDown:
+      return RemovePod(slot);
+  }
+  // Cuts end by themselves.
+  queue_.After(fault.lasts, [this, fault, slot] {
+    if (fault.kind == FaultKind::kPartition) return Partition(fault.mask, Cut::kNone, false);
+    HealPair(slot, fault.other);
+  });
+}
+
+}  // namespace hive::sim

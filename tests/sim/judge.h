@@ -1,0 +1,139 @@
+// The judge: looks at everything that happens in a simulated hive, and objects when a promise of docs/election.md is
+// broken. It knows the truth of the world (what every redis holds, what the network does) and what any outsider could see
+// of a coordinator: its events, its actions, its state(). Of how the core decides it knows nothing.
+//
+// What it checks, after every step:
+//   1  an empty redis is never promoted while a listed member, not proved gone, has data (but after empty_wait, with a
+//      warning); a redis with data is never told to replicate one without; no resync ever replaces data by nothing, or an
+//      older dataset by a younger one; nobody is promoted behind a fresher member that it can reach
+//   2  (lease half) a proxy writes only to a redis whose leader itself stood by the claim within 0.7 x leader_timeout
+//   3  a member follows one leader at most, points its redis there and nowhere else, and goes over only to claims that beat
+//      the one it follows, unless that one was lost or yielded
+//   4  (liveness phase) one leader, everyone in sync with it, after one resync, within the bound; and it stays so
+//   and the sane: terms never fall, leaders' redises are masters, each request is answered once, no storm of messages.
+//
+// Thread rule: one thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proxy/leader/leader_view.h"
+#include "tests/sim/coordinators.h"
+#include "tests/sim/event_queue.h"
+#include "tests/sim/network.h"
+#include "tests/sim/options.h"
+#include "tests/sim/pods.h"
+#include "tests/sim/redis_model.h"
+
+namespace hive::sim {
+
+struct Violation {
+  SimTime at{0};
+  std::string rule;  // "promise 1", ..., "sanity"
+  std::string text;
+};
+
+class Judge {
+ public:
+  Judge(const Options& options, const Pods& pods, const Redises& redises, const Network& network, const EventQueue& queue)
+      : options_(options), pods_(pods), redises_(redises), network_(network), queue_(queue) {}
+
+  void OnStart(const Coordinator& c);
+  void OnKill(const Coordinator& c);
+  // After the step, before its actions are carried out.
+  void OnStep(const Coordinator& c, const election::Event& event, const election::Actions& actions);
+  void OnProxyWrites(const Pod& pod, const proxy::Leadership& leader);
+  void OnAcknowledged(WriteId write) { acknowledged_.push_back(write); }
+  // A full resync is about to replace what `replica` holds.
+  void OnReplace(const Redis& replica, const Redis& source, const Content& incoming);
+  // A fault begins or ends: for a while nobody can be blamed for not knowing.
+  void OnDisturbance() { disturbed_ = queue_.now(); }
+
+  // Everything has healed; from here on promise 4 runs.
+  void OnHeal();
+  // Promise 4's state is reached: else why not.
+  std::optional<std::string> NotConverged() const;
+  // To be asked once converged, and again at the end: that it stayed so.
+  void OnConverged();
+  void OnDeadline();  // the bound has passed without convergence
+  void OnEnd();
+
+  bool objects() const { return violation_.has_value(); }
+  const std::optional<Violation>& violation() const { return violation_; }
+
+  uint64_t elections() const { return elections_; }
+  uint64_t acknowledged_and_lost() const { return lost_; }
+
+ private:
+  // What process A knows of the member at an IP, by the events it was given.
+  struct Contact {
+    SimTime heard{-1};
+    SimTime coordinator_gone{-1};  // a dial was refused or unreachable, or nothing connected after a close
+    SimTime redis_gone{-1};        // probed: refused, or empty
+    SimTime closed{-1};            // its stream was closed from its side
+  };
+  struct Watched {
+    const Coordinator* c = nullptr;
+    std::map<std::string, Contact> contacts;
+    std::map<election::CallId, std::string> targets;   // of calls, dials, probes
+    std::map<election::StreamId, std::string> follows;  // open, begun by it
+    std::map<election::StreamId, std::string> accepted;
+    std::vector<Endpoint> listed;
+    election::Claim claim;
+    election::Role role = election::Role::kJoining;
+    election::Term term = 0;
+    SimTime opened{-1};
+    bool warned = false;
+    SimTime second_began{0};
+    int sent = 0;
+  };
+  struct Assertion {
+    election::Term term = 0;
+    election::Identity leader;
+    SimTime at{0};
+  };
+
+  // judge_evidence.cc
+  void Learn(Watched& w, const election::Event& event);
+  void Learn(Watched& w, const election::Action& action);
+  bool ProvedGone(const Watched& w, const std::string& ip) const;
+
+  // judge.cc
+  void CheckState(Watched& w, const election::Event& event);
+  void CheckBelief(Watched& w, const election::Event& event);
+  void CheckAction(Watched& w, const election::Action& action);
+  void CheckPromotion(const Watched& w);
+  void CheckEmptyPromotion(const Watched& w);
+  void CheckBehind(const Watched& w, const Redis& redis);
+  void CheckReplicate(const Watched& w, const Redis* redis, const Endpoint& master);
+  void CheckTraffic(Watched& w, const election::Actions& actions);
+  void CountAge(const Coordinator& c);
+  void Object(std::string rule, std::string text);
+  std::string Who(const Watched& w) const;
+
+  const Options& options_;
+  const Pods& pods_;
+  const Redises& redises_;
+  const Network& network_;
+  const EventQueue& queue_;
+
+  std::map<ProcessId, Watched> watched_;
+  std::vector<Assertion> assertions_;
+  std::map<uint32_t, Duration> age_;       // of datasets, by root: how long they have been led
+  std::map<ProcessId, SimTime> age_counted_;
+  std::vector<std::pair<SimTime, RedisId>> replaced_;
+  std::vector<WriteId> acknowledged_;
+  SimTime disturbed_{0};
+  std::optional<SimTime> healed_;
+  bool data_at_heal_ = false;
+  std::optional<election::Claim> converged_;
+  std::optional<Violation> violation_;
+  uint64_t elections_ = 0;
+  uint64_t lost_ = 0;
+};
+
+}  // namespace hive::sim

@@ -1,0 +1,185 @@
+// hive_sim: runs seeded schedules of a whole simulated hive and lets the judge watch. See docs/simulator.md.
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tests/sim/brain.h"
+#include "tests/sim/options.h"
+#include "tests/sim/planted.h"
+#include "tests/sim/simulate.h"
+#include "tests/sim/transcript.h"
+
+namespace hive::sim {
+namespace {
+
+// Lines shown of a schedule that failed.
+constexpr size_t kTail = 200;
+// Lines kept of one that is replayed: all of any schedule.
+constexpr size_t kEverything = 50'000'000;
+
+struct Arguments {
+  uint64_t first_seed = 1;
+  uint64_t seeds = 1000;
+  int members = 0;
+  bool verbose = false;
+  std::optional<uint64_t> replay;
+  PlantedBug bug = PlantedBug::kNone;
+  bool expect_objection = false;  // succeed when the judge objects: for planted bugs
+  uint64_t max_failures = 1;
+};
+
+constexpr const char* kUsage =
+    "hive_sim [--seeds N] [--first-seed S] [--members M] [--verbose] [--max-failures N]\n"
+    "hive_sim --seed S [--members M]     replays one schedule with its transcript\n"
+    "hive_sim --plant BUG [--seeds N]    succeeds when the judge objects to the planted bug\n"
+    "  --members 0 (default) draws 1 to 7; BUG is one of:";
+
+bool ParseNumber(const char* text, uint64_t& number) {
+  const char* end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, number);
+  return error == std::errc() && stop == end;
+}
+
+bool ParseBug(std::string_view text, PlantedBug& bug) {
+  for (int i = 1; i < kPlantedBugs; ++i) {
+    if (text != Name(static_cast<PlantedBug>(i))) continue;
+    bug = static_cast<PlantedBug>(i);
+    return true;
+  }
+  return false;
+}
+
+std::optional<Arguments> Parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--verbose") {
+      arguments.verbose = true;
+      continue;
+    }
+    if (++i >= argc) return std::nullopt;
+    uint64_t number = 0;
+    if (flag == "--plant") {
+      if (!ParseBug(argv[i], arguments.bug)) return std::nullopt;
+      arguments.expect_objection = true;
+      continue;
+    }
+    if (!ParseNumber(argv[i], number)) return std::nullopt;
+    if (flag == "--seeds") arguments.seeds = number;
+    else if (flag == "--first-seed") arguments.first_seed = number;
+    else if (flag == "--members" && number <= kMaxMembers) arguments.members = static_cast<int>(number);
+    else if (flag == "--max-failures") arguments.max_failures = number;
+    else if (flag == "--seed") arguments.replay = number;
+    else return std::nullopt;
+  }
+  return arguments;
+}
+
+void Print(const Violation& violation) {
+  std::printf("%s broken at %.3f ms: %s\n", violation.rule.c_str(), static_cast<double>(violation.at.count()) / 1e6,
+              violation.text.c_str());
+}
+
+int Replay(const Arguments& arguments) {
+  const Options options = Draw(*arguments.replay, arguments.members);
+  std::printf("%s", ToString(options).c_str());
+  Transcript transcript(kEverything, true);
+  const Outcome outcome = Simulate(options, MakeCore, arguments.bug, transcript);
+  if (outcome.violation) {
+    Print(*outcome.violation);
+    return 1;
+  }
+  std::printf("fine: converged %lld ms after the heal; %llu of %llu acknowledged writes lost\n",
+              static_cast<long long>(ToMillis(outcome.converged_after)),
+              static_cast<unsigned long long>(outcome.acknowledged_and_lost),
+              static_cast<unsigned long long>(outcome.acknowledged));
+  return 0;
+}
+
+// The same schedule again, this time with a transcript: everything is drawn from the seed.
+void Explain(const Options& options, PlantedBug bug) {
+  std::printf("%s", ToString(options).c_str());
+  Transcript transcript(kTail);
+  const Outcome outcome = Simulate(options, MakeCore, bug, transcript);
+  for (const std::string& line : transcript.lines()) std::printf("%s\n", line.c_str());
+  if (outcome.violation) Print(*outcome.violation);
+  std::printf("replay: hive_sim --seed %llu --members %d\n", static_cast<unsigned long long>(options.seed), options.members);
+}
+
+struct Totals {
+  uint64_t schedules = 0, failures = 0, elections = 0, promotions = 0, full = 0, partial = 0, steps = 0;
+  uint64_t written = 0, acknowledged = 0, lost = 0;
+  Duration simulated{0};
+
+  void Add(const Outcome& outcome) {
+    ++schedules;
+    elections += outcome.elections;
+    promotions += outcome.promotions;
+    full += outcome.full_syncs;
+    partial += outcome.partial_syncs;
+    steps += outcome.steps;
+    written += outcome.written;
+    acknowledged += outcome.acknowledged;
+    lost += outcome.acknowledged_and_lost;
+    simulated += outcome.simulated;
+  }
+  void Print(double seconds) const {
+    std::printf(
+        "%llu schedules, %.0f simulated seconds, %llu elections, %llu promotions, %llu full and %llu partial resyncs, %llu "
+        "steps; %llu writes, %llu acknowledged, %llu of those lost to crashes; %llu failures; %.1f s, %.0f schedules/s\n",
+        static_cast<unsigned long long>(schedules), std::chrono::duration<double>(simulated).count(),
+        static_cast<unsigned long long>(elections), static_cast<unsigned long long>(promotions),
+        static_cast<unsigned long long>(full), static_cast<unsigned long long>(partial),
+        static_cast<unsigned long long>(steps), static_cast<unsigned long long>(written),
+        static_cast<unsigned long long>(acknowledged), static_cast<unsigned long long>(lost),
+        static_cast<unsigned long long>(failures), seconds, static_cast<double>(schedules) / seconds);
+  }
+};
+
+int Run(const Arguments& arguments) {
+  const auto begun = std::chrono::steady_clock::now();
+  Totals totals;
+  for (uint64_t seed = arguments.first_seed; seed < arguments.first_seed + arguments.seeds; ++seed) {
+    const Options options = Draw(seed, arguments.members);
+    Transcript quiet;
+    const Outcome outcome = Simulate(options, MakeCore, arguments.bug, quiet);
+    totals.Add(outcome);
+    if (arguments.verbose) {
+      std::printf("seed %llu: %d members, %lld ms, %s\n", static_cast<unsigned long long>(seed), options.members,
+                  static_cast<long long>(ToMillis(outcome.simulated)),
+                  outcome.violation ? (outcome.violation->rule + ": " + outcome.violation->text).c_str() : "fine");
+    }
+    if (!outcome.violation) continue;
+    ++totals.failures;
+    if (arguments.expect_objection) {
+      std::printf("planted %s: seen at seed %llu. ", Name(arguments.bug), static_cast<unsigned long long>(seed));
+      Print(*outcome.violation);
+      return 0;
+    }
+    if (!arguments.verbose) Explain(options, arguments.bug);
+    if (totals.failures >= arguments.max_failures) break;
+  }
+  totals.Print(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+  if (arguments.expect_objection) std::printf("planted %s: the judge has not seen it\n", Name(arguments.bug));
+  return arguments.expect_objection || totals.failures > 0 ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace hive::sim
+
+int main(int argc, char** argv) {
+  using namespace hive::sim;  // NOLINT
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  const std::optional<Arguments> arguments = Parse(argc, argv);
+  if (!arguments) {
+    std::fprintf(stderr, "%s", kUsage);
+    for (int i = 1; i < kPlantedBugs; ++i) std::fprintf(stderr, " %s", Name(static_cast<PlantedBug>(i)));
+    std::fprintf(stderr, "\n");
+    return 2;
+  }
+  return arguments->replay ? Replay(*arguments) : Run(*arguments);
+}

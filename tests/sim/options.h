@@ -1,0 +1,102 @@
+// What one schedule is made of: drawn from its seed, printed when it fails.
+//
+// Thread rule: value type.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/time.h"
+#include "tests/sim/event_queue.h"
+
+namespace hive::sim {
+
+// At most this many members: what the first form promises, and what keeps a schedule quick.
+inline constexpr int kMaxMembers = 7;
+
+enum class FaultKind : uint8_t {
+  kKillRedis,          // back, empty, after `lasts`
+  kKillCoordinator,    // back with a new incarnation after `lasts`, same redis
+  kKillPod,            // replaced after `lasts`, empty
+  kPartition,          // members split in two by `mask`
+  kCutPair,            // between two members, one way or both, one port or all
+  kLoss,               // messages and connection attempts are lost everywhere
+  kStallCoordinator,   // frozen, then sees what was buffered
+  kStallPod,           // coordinator, redis and proxy frozen together
+  kStopRedis,          // SIGSTOP
+  kBusyRedis,          // a long script: -BUSY
+  kSlowReplication,    // links lag
+  kDnsOutage,
+  kDnsTooFew,          // one member's answers leave some out
+  kDnsStale,           // one member's answers are old
+  kRestartAllCoordinators,
+  kRestartAllRedisButOne,
+  kScaleUp,
+  kScaleDown,
+};
+inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kScaleDown) + 1;
+const char* Name(FaultKind kind);
+
+struct Fault {
+  SimTime at{0};
+  FaultKind kind = FaultKind::kKillRedis;
+  int slot = 0;           // whom; kLeader = who leads at that moment
+  int other = 0;          // kCutPair
+  uint32_t mask = 0;      // kPartition, kDnsTooFew
+  Duration lasts{0};
+  bool one_way = false;   // kPartition, kCutPair: only from the first to the second
+  bool reset = false;     // a rejecting firewall rather than silence; kKillPod: sockets are closed before it vanishes
+  bool same_ip = false;   // kKillPod: the replacement gets the old IP
+  int ports = 3;          // kCutPair: 1 = coordinator, 2 = redis, 3 = both
+  bool no_such_name = false;  // kDnsOutage: NXDOMAIN rather than no answer
+};
+inline constexpr int kLeaderSlot = -1;
+std::string ToString(const Fault& fault);
+
+enum class StartStyle : uint8_t { kAtOnce, kOneByOne, kAdopted };
+
+struct Options {
+  uint64_t seed = 0;
+  int members = 3;
+
+  // What the coordinators are configured with.
+  Duration beat_interval = Millis(100);
+  Duration leader_timeout = Seconds(1);
+  Duration election_window = Millis(300);
+  Duration redis_timeout = Seconds(2);
+  Duration dns_interval = Seconds(1);
+  Duration bootstrap_settle = Seconds(2);
+  Duration empty_wait = Seconds(60);
+  Duration dial_window = Millis(100);
+  bool defer_to_fresher = true;
+  bool state_dir = true;
+
+  // The world.
+  StartStyle start = StartStyle::kAtOnce;
+  Duration start_spread{0};             // between two starts
+  Duration latency_low = Millis(0) + std::chrono::microseconds(50);
+  Duration latency_high = Millis(2);
+  int stall_per_mille = 0;              // of messages that take up to stall_high more
+  Duration stall_high = Millis(200);
+  Duration wall_skew = Millis(0);       // members' wall clocks differ by up to this, either way
+  Duration sync_low = Millis(20);       // a full resync
+  Duration sync_high = Millis(200);
+  Duration lag_high = Millis(2);        // of a replication link
+  int64_t backlog_bytes = 1 << 20;
+  Duration dns_lag_high = Millis(0);    // a member's DNS answers are up to this old
+  Duration dead_ip_lingers = Millis(0);  // in DNS
+  bool dead_ip_unreachable = false;     // packets to a dead IP are answered "host unreachable" rather than dropped
+  Duration write_interval = Millis(100);  // of each proxy's client
+  int first_ip = 1;                     // 10.0.0.N of the first pod
+  bool keep_one_holder = true;          // no fault destroys the last copy of the data
+
+  Duration safety = Seconds(10);        // faults fall in here
+  std::vector<Fault> faults;
+};
+
+// All that the seed decides. `members` 0 = draw that too, 1 to 7.
+Options Draw(uint64_t seed, int members);
+std::string ToString(const Options& options);
+
+}  // namespace hive::sim

@@ -1,0 +1,189 @@
+#include "tests/sim/proxies.h"
+
+#include <algorithm>
+#include <string>
+
+#include "tests/sim/judge.h"
+
+namespace hive::sim {
+
+using std::chrono::microseconds;
+
+namespace {
+
+// A watched coordinator that says nothing for this share of leader_timeout is left for another.
+constexpr int kPatiencePercent = 40;
+constexpr Duration kTryOwnEvery = Seconds(1);
+
+Duration LeaseLength(const Options& options) { return options.leader_timeout * 7 / 10; }
+
+}  // namespace
+
+Proxies::Proxies(const Options& options, const Pods& pods, Redises& redises, Coordinators& coordinators, Network& network,
+                 EventQueue& queue, Random& random, Judge& judge, PlantedBug bug)
+    : options_(options),
+      pods_(pods),
+      redises_(redises),
+      coordinators_(coordinators),
+      network_(network),
+      queue_(queue),
+      random_(random),
+      judge_(judge),
+      bug_(bug) {
+  coordinators_.on_publish = [this](const Coordinator& c) { Published(c); };
+}
+
+void Proxies::Start(PodId pod) {
+  if (rows_.size() <= pod) rows_.resize(pod + 1);
+  if (rows_[pod].running) return;
+  rows_[pod].running = true;
+  queue_.After(Millis(random_.Between(1, 100)), [this, pod] { Turn(pod); });
+  queue_.After(Millis(random_.Between(1, 200)), [this, pod] { ClientTurn(pod); });
+}
+
+void Proxies::Thaw(PodId pod) {
+  Proxy& p = rows_[pod];
+  p.frozen = false;
+  std::vector<Answer> waiting = std::move(p.waiting);
+  p.waiting.clear();
+  for (const Answer& answer : waiting) Hear(pod, answer);
+}
+
+void Proxies::Turn(PodId pod) {
+  if (!pods_[pod].alive) return;
+  queue_.After(options_.beat_interval, [this, pod] { Turn(pod); });
+  Proxy& p = rows_[pod];
+  if (p.frozen) return;
+  const Coordinator* own = coordinators_.OfPod(pods_[pod]);
+  if (own != nullptr && p.watched != own->id && queue_.now() >= p.try_own) {
+    p.try_own = queue_.now() + kTryOwnEvery;
+    if (!own->frozen) p.watched = kNoId;
+  }
+  const bool mute = queue_.now() - p.heard > options_.leader_timeout * kPatiencePercent / 100;
+  if (p.watched == kNoId) {
+    Watch(pod);
+  } else if (!coordinators_.at(p.watched).alive || mute) {
+    WatchNext(pod);
+  }
+  if (p.watched != kNoId) Ask(pod);
+}
+
+void Proxies::Watch(PodId pod) {
+  Proxy& p = rows_[pod];
+  ++p.watch;
+  p.echo = 0;
+  p.questions = proxy::SentTimes();
+  p.heard = queue_.now();
+  const Coordinator* own = coordinators_.OfPod(pods_[pod]);
+  if (own == nullptr) return WatchNext(pod);
+  p.watched = own->id;
+}
+
+void Proxies::WatchNext(PodId pod) {
+  Proxy& p = rows_[pod];
+  ++p.watch;
+  p.echo = 0;
+  p.questions = proxy::SentTimes();
+  p.heard = queue_.now();
+  p.try_own = queue_.now() + kTryOwnEvery;
+  p.watched = kNoId;
+  const std::vector<Endpoint>& known = p.view.coordinators();
+  if (known.empty()) return;
+  const Endpoint& target = known[p.next_fallback++ % known.size()];
+  const Passage passage = network_.Send(pods_[pod], target.ip, Port::kCoordinator, true);
+  if (passage.fate != Fate::kArrives) return;
+  const Coordinator* c = coordinators_.OfPod(pods_[passage.to]);
+  if (c != nullptr) p.watched = c->id;
+}
+
+// A numbered question; the answer is the watched coordinator's next publication.
+void Proxies::Ask(PodId pod) {
+  Proxy& p = rows_[pod];
+  const uint64_t number = p.questions.Next(Now());
+  const uint64_t watch = p.watch;
+  const Coordinator& c = coordinators_.at(p.watched);
+  const Passage passage = network_.Send(pods_[pod], pods_[c.pod].ip, Port::kCoordinator, false);
+  if (passage.fate != Fate::kArrives) return;
+  queue_.After(passage.delay, [this, pod, number, watch] {
+    Proxy& late = rows_[pod];
+    if (late.watch != watch || late.watched == kNoId) return;
+    const bool first = late.echo == 0;
+    late.echo = std::max(late.echo, number);
+    const Coordinator& watched = coordinators_.at(late.watched);
+    if (first && watched.alive && !watched.frozen) Tell(pod, watched);
+  });
+}
+
+void Proxies::Published(const Coordinator& c) {
+  for (PodId pod = 0; pod < rows_.size(); ++pod) {
+    if (rows_[pod].watched == c.id && rows_[pod].echo > 0 && pods_[pod].alive) Tell(pod, c);
+  }
+}
+
+void Proxies::Tell(PodId pod, const Coordinator& c) {
+  const Passage passage = network_.Send(pods_[c.pod], pods_[pod].ip, Port::kCoordinator, false);
+  if (passage.fate != Fate::kArrives) return;
+  Answer answer;
+  answer.watch = rows_[pod].watch;
+  answer.echoed = rows_[pod].echo;
+  answer.own = pods_[pod].process == c.id;
+  answer.answer.hive = "sim";
+  if (!c.view.claim.empty() && c.view.write_state == election::WriteState::kOpen) {
+    const election::Claim& claim = c.view.claim;
+    answer.answer.leader = {claim.term, claim.leader.ip, claim.leader.incarnation, claim.redis};
+    answer.answer.write_state = proxy::WriteState::kOpen;
+    answer.answer.claim_age = std::max(c.Local(queue_.now()) - c.view.heard, Duration{0});
+  }
+  answer.answer.lease = LeaseLength(options_);
+  answer.answer.coordinators = c.view.coordinators;
+  queue_.After(passage.delay, [this, pod, answer = std::move(answer)]() mutable {
+    Proxy& p = rows_[pod];
+    if (p.frozen) {
+      p.waiting.push_back(std::move(answer));
+    } else {
+      Hear(pod, answer);
+    }
+  });
+}
+
+void Proxies::Hear(PodId pod, const Answer& heard) {
+  Proxy& p = rows_[pod];
+  if (!pods_[pod].alive || heard.watch != p.watch) return;
+  p.heard = queue_.now();
+  proxy::WatchAnswer answer = heard.answer;
+  answer.asked = p.questions.At(heard.echoed);
+  p.view.Heard(Now(), heard.own, answer);
+}
+
+void Proxies::ClientTurn(PodId pod) {
+  if (!pods_[pod].alive) return;
+  queue_.After(Duration(random_.Between(options_.write_interval.count() / 2, options_.write_interval.count() * 3 / 2)),
+               [this, pod] { ClientTurn(pod); });
+  const Proxy& p = rows_[pod];
+  if (p.frozen) return;
+  const proxy::LeaderSnapshot& snapshot = p.view.snapshot();
+  const bool reckless = bug_ == PlantedBug::kProxyIgnoresLease && !snapshot.leader.empty();
+  if (snapshot.MayWrite(Now()) || reckless) Send(pod, snapshot.leader);
+}
+
+void Proxies::Send(PodId pod, const proxy::Leadership& leader) {
+  judge_.OnProxyWrites(pods_[pod], leader);
+  ++written_;
+  const Passage passage = network_.Send(pods_[pod], leader.redis.ip, Port::kRedis, false);
+  const Redis* redis = passage.fate == Fate::kArrives ? redises_.OfPod(pods_[passage.to]) : nullptr;
+  if (redis == nullptr) return;
+  queue_.After(passage.delay, [this, pod, run = redis->id, back = passage.delay] {
+    redises_.WhenAwake(run, [this, pod, run, back] {
+      const WriteId write = redises_.NewWrite();
+      if (!redises_.Write(run, write)) return;
+      queue_.After(back, [this, pod, write] {
+        const Proxy& p = rows_[pod];
+        if (!pods_[pod].alive || p.frozen || !p.view.snapshot().MayConfirmWrites(Now())) return;
+        ++acknowledged_;
+        judge_.OnAcknowledged(write);
+      });
+    });
+  });
+}
+
+}  // namespace hive::sim

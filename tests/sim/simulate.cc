@@ -1,0 +1,60 @@
+#include "tests/sim/simulate.h"
+
+#include "tests/sim/world.h"
+
+namespace hive::sim {
+namespace {
+
+// Once converged, it must stay so for this long: nothing happens any more that could move the leadership.
+constexpr Duration kHold = Seconds(2);
+
+}  // namespace
+
+Duration ConvergenceBound(const Options& options, bool all_empty) {
+  Duration bound = options.leader_timeout * 2 + options.election_window * 2;  // promise 4
+  bound += options.dns_interval + Seconds(1);   // until DNS has told everyone the truth; a query may still be timing out
+  bound += Millis(500);                         // TCP's next retransmission on connections that were cut
+  bound += Seconds(1);                          // a leader asks those that do not follow it once a second
+  bound += Seconds(1) + options.sync_high * 2;  // redis redials its master once a second; a full resync (begun anew once)
+  if (all_empty) bound += options.bootstrap_settle;
+  return bound;
+}
+
+Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, Transcript& transcript) {
+  World world(options, factory, transcript, bug);
+  world.StartMembers();
+  bool fine = true;
+  for (const Fault& fault : options.faults) {
+    fine = fine && world.RunUntil(fault.at);
+    if (fine) world.Inject(fault);
+  }
+  fine = fine && world.RunUntil(options.safety);
+  Outcome outcome;
+  if (fine) {
+    const bool all_empty = world.AllEmpty();
+    world.Heal();
+    const SimTime healed = world.now();
+    const bool converged = world.RunUntilConverged(ConvergenceBound(options, all_empty));
+    outcome.converged_after = world.now() - healed;
+    if (converged) {
+      world.judge().OnConverged();
+      world.RunFor(kHold);
+      world.judge().OnEnd();
+    } else {
+      world.judge().OnDeadline();
+    }
+  }
+  outcome.violation = world.judge().violation();
+  outcome.simulated = world.now();
+  outcome.elections = world.judge().elections();
+  outcome.promotions = static_cast<uint64_t>(world.redises().promotions());
+  outcome.full_syncs = static_cast<uint64_t>(world.redises().full_syncs());
+  outcome.partial_syncs = static_cast<uint64_t>(world.redises().partial_syncs());
+  outcome.steps = world.coordinators().steps();
+  outcome.written = world.proxies().written();
+  outcome.acknowledged = world.proxies().acknowledged();
+  outcome.acknowledged_and_lost = world.judge().acknowledged_and_lost();
+  return outcome;
+}
+
+}  // namespace hive::sim
