@@ -49,9 +49,7 @@ struct LeaderSnapshot {
   Instant lease_until{};  // end of the right to act on `leader`; renewed with about every answer
 
   // Whether new commands that write may be sent to the leader.
-  bool MayWrite(Instant now) const {
-    return !leader.empty() && write_state == WriteState::kOpen && now < lease_until;
-  }
+  bool MayWrite(Instant now) const { return !leader.empty() && write_state == WriteState::kOpen && now < lease_until; }
 
   // Whether the reply to a write may be passed on to its client. Without a lease another leader may have been elected
   // that never saw the write, so nobody may be told that it was done.

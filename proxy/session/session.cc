@@ -94,8 +94,8 @@ void Session::BodyEnded(Instant now) {
 
 // Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
 bool Session::MayPass(const Command& command, const Gates& gates) const {
-  return gates.leader && (command.effect != resp::Effect::kWrite || command.queued || command.discard_instead ||
-                          gates.writes);
+  return gates.leader &&
+         (command.effect != resp::Effect::kWrite || command.queued || command.discard_instead || gates.writes);
 }
 
 void Session::SkipAnsweredHere() {
@@ -130,7 +130,8 @@ std::string_view Session::LocalReplyText(const Command& command) const {
     case LocalReply::kProtocolError:
       return protocol_error_;
     case LocalReply::kTooLarge:
-      return "-MASTERDOWN the leader changed before it executed this command, which is too large for hive-proxy to have "
+      return "-MASTERDOWN the leader changed before it executed this command, which is too large for hive-proxy to "
+             "have "
              "kept: it was not executed, try again\r\n";
   }
   return {};

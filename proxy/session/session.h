@@ -72,9 +72,9 @@ struct ReplyDecision {
 
 // The beginning of a reply, or all of it.
 struct ReplyHead {
-  char type = 0;               // of resp::ReplyScanner
-  std::string_view bytes;      // as much as is there, the reply's first byte in front
-  std::string_view error;      // the text of an error without type byte and line end, when complete
+  char type = 0;           // of resp::ReplyScanner
+  std::string_view bytes;  // as much as is there, the reply's first byte in front
+  std::string_view error;  // the text of an error without type byte and line end, when complete
   bool complete = false;
 };
 
@@ -103,6 +103,7 @@ class Session {
   // `gates`: as for ToSend; its turn may have come.
   BodyState body(const Gates& gates);
   void BodyEnded(Instant now);
+  bool body_waits() const { return body_ == BodyState::kWaiting; }
 
   // The client's bytes are no commands from here on: `reply` behind all other replies, then the end.
   void AddProtocolError(std::string reply, Instant now);
@@ -125,6 +126,7 @@ class Session {
   bool WantsLink() const;
   // A link is up: what makes it mean the same as the client's last one is sent first.
   void LinkOpened();
+  bool link_up() const { return link_up_; }
   // What may be sent now; empty when nothing may. Valid until any other call.
   std::string_view ToSend(const Gates& gates);
   // The first `bytes` of ToSend() are on their way.
@@ -220,10 +222,10 @@ class Session {
   void RebuildRequests(Instant now);
 
   Fifo<Command> queue_;
-  ByteQueue requests_;      // of the commands in the queue that are kept, in order
-  size_t sent_ = 0;         // commands at the front of the queue that were sent whole, or are answered here
-  size_t sent_whole_ = 0;   // bytes of requests_ that belong to them
-  size_t sent_bytes_ = 0;   // bytes of requests_ that were sent; more than sent_whole_ within a command
+  ByteQueue requests_;     // of the commands in the queue that are kept, in order
+  size_t sent_ = 0;        // commands at the front of the queue that were sent whole, or are answered here
+  size_t sent_whole_ = 0;  // bytes of requests_ that belong to them
+  size_t sent_bytes_ = 0;  // bytes of requests_ that were sent; more than sent_whole_ within a command
 
   Transaction front_;  // behind what was answered
   Transaction tail_;   // behind everything in the queue
@@ -239,10 +241,10 @@ class Session {
 
   BodyState body_ = BodyState::kNone;
   bool link_up_ = false;
-  bool demoted_ = false;       // the server has refused a command since it does not lead: refused_ counts
-  bool opaque_ = false;        // replies are not told apart any more (MONITOR, CLIENT REPLY)
-  bool pinned_ = false;        // the connection has a meaning that cannot be repeated (CLIENT TRACKING)
-  bool reply_begun_ = false;   // a part of a reply was judged, its end not seen
+  bool demoted_ = false;        // the server has refused a command since it does not lead: refused_ counts
+  bool opaque_ = false;         // replies are not told apart any more (MONITOR, CLIENT REPLY)
+  bool pinned_ = false;         // the connection has a meaning that cannot be repeated (CLIENT TRACKING)
+  bool reply_begun_ = false;    // a part of a reply was judged, its end not seen
   bool reply_is_push_ = false;  // ... and it answers no command
   bool reply_is_error_ = false;
   bool last_command_taken_ = false;

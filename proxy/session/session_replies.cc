@@ -96,9 +96,8 @@ ReplyDecision Session::Judge(const ReplyHead& head, bool may_confirm) {
 
 // In RESP2, messages and confirmations are arrays like any other; only a subscriber gets them.
 bool Session::MayGetMessages() const {
-  return settings_.protocol() == resp::Protocol::kResp2 &&
-         (settings_.subscriptions() > 0 || replay_.channels > 0 ||
-          (sent_ > 0 && IsSubscription(queue_.front().connection)));
+  return settings_.protocol() == resp::Protocol::kResp2 && (settings_.subscriptions() > 0 || replay_.channels > 0 ||
+                                                            (sent_ > 0 && IsSubscription(queue_.front().connection)));
 }
 
 // One of the confirmations that a (UN)SUBSCRIBE brings, one per channel.

@@ -27,9 +27,8 @@ void AppendCommand(std::initializer_list<std::string_view> arguments, Settings::
 }  // namespace
 
 bool SameWord(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 Settings::More& Settings::more() {
@@ -98,7 +97,7 @@ void Settings::AgreedHello(const resp::Request& request) {
 void Settings::Subscribed(std::string_view kind, std::string_view channel) {
   const bool ends = kind.find("unsubscribe") != std::string_view::npos;
   if (ends && !more_) return;
-  Names& names = kind.front() == 'p'                         ? more().patterns
+  Names& names = kind.front() == 'p'                          ? more().patterns
                  : kind.front() == 's' && kind != "subscribe" ? more().shard_channels
                                                               : more().channels;
   if (!ends) {

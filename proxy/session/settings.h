@@ -36,10 +36,10 @@ class Settings {
 
   // How many replies of which kind a replay brings.
   struct Replay {
-    std::string requests;   // to be sent on a new connection before anything else
-    uint32_t replies = 0;   // to as many commands, in order
+    std::string requests;    // to be sent on a new connection before anything else
+    uint32_t replies = 0;    // to as many commands, in order
     uint32_t essential = 0;  // the first so many of them must not be errors: who the client is, and its database
-    uint32_t channels = 0;  // confirmations of subscriptions behind them
+    uint32_t channels = 0;   // confirmations of subscriptions behind them
   };
   Replay MakeReplay() const;
 

@@ -19,26 +19,26 @@ namespace hive::proxy {
 // A reply that the proxy gives in the server's place.
 enum class LocalReply : uint8_t {
   kNone,
-  kOk,            // MULTI or DISCARD of a lost transaction
-  kQueued,        // a command within a lost transaction
-  kExecNull,      // EXEC of a lost transaction that watched keys
-  kExecAborted,   // EXEC of a lost one that did not, or of one in which a command was refused
-  kNestedMulti,   // MULTI within a lost transaction
-  kWatchInMulti,  // WATCH within a lost transaction
-  kRefused,       // a command that would break the hive
-  kHeldTooLong,   // held until --hold-timeout without a leader to send it to
-  kTooMuchHeld,   // not held, since --hold-memory is used up
-  kTooLarge,      // not executed by a demoted leader, and too large to have been kept for the next one
-  kProtocolError, // no command at all: the error, then close
-  kQuit,          // QUIT: +OK, then close
+  kOk,             // MULTI or DISCARD of a lost transaction
+  kQueued,         // a command within a lost transaction
+  kExecNull,       // EXEC of a lost transaction that watched keys
+  kExecAborted,    // EXEC of a lost one that did not, or of one in which a command was refused
+  kNestedMulti,    // MULTI within a lost transaction
+  kWatchInMulti,   // WATCH within a lost transaction
+  kRefused,        // a command that would break the hive
+  kHeldTooLong,    // held until --hold-timeout without a leader to send it to
+  kTooMuchHeld,    // not held, since --hold-memory is used up
+  kTooLarge,       // not executed by a demoted leader, and too large to have been kept for the next one
+  kProtocolError,  // no command at all: the error, then close
+  kQuit,           // QUIT: +OK, then close
 };
 
 // The state of the transaction behind some command of the client.
 struct Transaction {
-  bool open = false;      // MULTI was sent, EXEC or DISCARD not
-  bool watching = false;  // WATCH was sent, neither EXEC, DISCARD nor UNWATCH
-  bool lost = false;      // the server has forgotten it: what belongs to it is answered here
-  bool spoiled = false;   // the proxy refused a command in it: EXEC must fail
+  bool open = false;                // MULTI was sent, EXEC or DISCARD not
+  bool watching = false;            // WATCH was sent, neither EXEC, DISCARD nor UNWATCH
+  bool lost = false;                // the server has forgotten it: what belongs to it is answered here
+  bool spoiled = false;             // the proxy refused a command in it: EXEC must fail
   bool changes_connection = false;  // a queued command will change what the connection means
   bool unpairs = false;             // ... so that replies can no longer be told apart (SUBSCRIBE, MONITOR)
   bool refused = false;             // the server refused to queue a command since it does not lead: EXEC will fail
@@ -51,8 +51,8 @@ struct Passage {
   LocalReply local = LocalReply::kNone;  // answered here with this; else sent
   bool queued = false;                   // sent, and the server will only queue it
   bool discard_instead = false;          // EXEC of a spoiled transaction: DISCARD is sent, its +OK becomes -EXECABORT
-  bool pins = false;    // changes the connection in a way that cannot be repeated on another one
-  bool opaque = false;  // replies can no longer be told apart once this one's has come
+  bool pins = false;                     // changes the connection in a way that cannot be repeated on another one
+  bool opaque = false;                   // replies can no longer be told apart once this one's has come
 };
 
 // Takes the client's next command. `refusal`: whether the proxy refuses it.

@@ -50,8 +50,8 @@ void LeaderProbe::Ask(Asked what) {
   std::string request;
   switch (what) {
     case Asked::kAuth:
-      resp::AppendRequest(&request, {"AUTH", credentials_.user.empty() ? "default" : credentials_.user,
-                                     credentials_.password});
+      resp::AppendRequest(&request,
+                          {"AUTH", credentials_.user.empty() ? "default" : credentials_.user, credentials_.password});
       if (credentials_.user.empty()) request = resp::MakeRequest({"AUTH", credentials_.password});
       break;
     case Asked::kRole:

@@ -1,0 +1,56 @@
+// Watches who leads: a stream to this pod's coordinator, and while that one does not answer, to another member's.
+//
+// Each stream asks a numbered question every kAskInterval and is cut when it has been silent for kSilence: a
+// coordinator that is stopped keeps its connections open, and gRPC's own keepalive would take a second to notice. Every
+// attempt uses a channel of its own, since gRPC lets a channel that has failed rest for seconds.
+//
+// Threads: gRPC's callbacks only put events into an inbox; one thread of this class takes them out, keeps the view and
+// calls the listener.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+#include "proxy/leader/leader_view.h"
+
+namespace hive::proxy {
+
+class WatchClient {
+ public:
+  // Between two questions of a stream: a lease of 0.7 x leader_timeout is then renewed several times over.
+  static constexpr Duration kAskInterval = Millis(100);
+  // A stream that has said nothing for so long is cut, and another member asked: three beats.
+  static constexpr Duration kSilence = Millis(300);
+  // Between two attempts to reach the same coordinator.
+  static constexpr Duration kRetryDelay = Millis(100);
+  // Between a member that could not be reached and the next one.
+  static constexpr Duration kNextOtherDelay = Millis(20);
+  // Events that may wait for the thread: some per stream and second are usual, with two streams at most.
+  static constexpr size_t kMaxEvents = 4096;
+
+  struct Options {
+    Endpoint coordinator;  // this pod's own
+  };
+  // What the listener is told, on the watch's thread, at every change; a renewed lease is one.
+  struct News {
+    LeaderSnapshot snapshot;
+    bool connected = false;  // some coordinator answers
+  };
+  using Listener = std::function<void(const News&)>;
+
+  // Starts at once. `listener` must not block.
+  WatchClient(Options options, Listener listener);
+  // Returns when nothing calls the listener any more.
+  ~WatchClient();
+  WatchClient(const WatchClient&) = delete;
+  WatchClient& operator=(const WatchClient&) = delete;
+
+ private:
+  class Core;
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace hive::proxy

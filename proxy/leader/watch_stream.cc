@@ -1,0 +1,106 @@
+#include "proxy/leader/watch_stream.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <mutex>
+#include <utility>
+
+namespace hive::proxy {
+namespace {
+
+// "ipv4:10.0.0.1:7400" and "ipv6:[fd00::1]:7400": names that gRPC does not try to resolve.
+std::string Target(const Endpoint& endpoint) {
+  return (endpoint.ip.find(':') == std::string::npos ? "ipv4:" : "ipv6:") + ToString(endpoint);
+}
+
+std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& endpoint) {
+  grpc::ChannelArguments arguments;
+  // Not shared with an earlier attempt, which may rest after a failure.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
+  return grpc::CreateCustomChannel(Target(endpoint), grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Owned by its user and, from Start() to OnDone(), by itself.
+class Stream final : public WatchStream,
+                     public grpc::ClientBidiReactor<hive::v1::WatchRequest, hive::v1::WatchResponse>,
+                     public std::enable_shared_from_this<Stream> {
+ public:
+  Stream(const Endpoint& coordinator, EventSink on_event)
+      : on_event_(std::move(on_event)), stub_(hive::v1::LeaderWatch::NewStub(FreshChannel(coordinator))) {}
+
+  void Start() {
+    self_ = shared_from_this();
+    stub_->async()->Watch(&context_, this);
+    // Ask() writes from outside of gRPC's callbacks: the hold keeps the call from being over in the middle of that.
+    AddHold();
+    StartRead(&response_);
+    StartCall();
+  }
+
+  void Ask(uint64_t sequence, const std::string& hive) override {
+    const std::lock_guard lock(mutex_);
+    if (writing_ || !held_) return;
+    writing_ = true;
+    request_.set_sequence(sequence);
+    request_.set_hive(hive);
+    StartWrite(&request_);
+  }
+
+  void Cut() override {
+    context_.TryCancel();
+    Release();
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!ok) return Release();
+    on_event_(Answer{response_});
+    StartRead(&response_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    // A failed write means that the call is over: OnDone says why.
+    (void)ok;
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    on_event_(Ended{status.error_message().empty() ? "the stream ended" : status.error_message()});
+    const std::shared_ptr<Stream> self = std::move(self_);
+  }
+
+  // Ask() writes no more; the call may end.
+  void Release() {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!held_) return;
+      held_ = false;
+    }
+    RemoveHold();
+  }
+
+  const EventSink on_event_;
+  const std::unique_ptr<hive::v1::LeaderWatch::Stub> stub_;
+  grpc::ClientContext context_;
+  hive::v1::WatchResponse response_;  // gRPC's, between StartRead and OnReadDone
+  std::mutex mutex_;
+  hive::v1::WatchRequest request_;  // gRPC's, while writing_
+  bool writing_ = false;            // guarded by mutex_
+  bool held_ = true;                // guarded by mutex_
+  std::shared_ptr<Stream> self_;
+};
+
+}  // namespace
+
+std::shared_ptr<WatchStream> WatchStream::Open(const Endpoint& coordinator, EventSink on_event) {
+  auto stream = std::make_shared<Stream>(coordinator, std::move(on_event));
+  stream->Start();
+  return stream;
+}
+
+}  // namespace hive::proxy

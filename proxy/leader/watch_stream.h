@@ -1,0 +1,39 @@
+// One LeaderWatch.Watch stream to one coordinator, over a channel of its own.
+//
+// Thread rule: Open, Ask and Cut from one thread. Events are delivered on gRPC's threads: they must only enqueue.
+// Lifetime: the stream keeps itself alive until gRPC has done with it; after its end `on_event` is called no more.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "common/base/endpoint.h"
+#include "hive/v1/leader_watch.grpc.pb.h"
+
+namespace hive::proxy {
+
+class WatchStream {
+ public:
+  struct Answer {
+    hive::v1::WatchResponse response;
+  };
+  struct Ended {
+    std::string why;  // for the log
+  };
+  using Event = std::variant<Answer, Ended>;
+  using EventSink = std::function<void(Event)>;
+
+  virtual ~WatchStream() = default;
+
+  // Sends a question, unless the last one is still being written: then nothing, since a question that waits in a buffer
+  // is of no use.
+  virtual void Ask(uint64_t sequence, const std::string& hive) = 0;
+  // Ends the stream; an Ended event follows unless it has come.
+  virtual void Cut() = 0;
+
+  static std::shared_ptr<WatchStream> Open(const Endpoint& coordinator, EventSink on_event);
+};
+
+}  // namespace hive::proxy

@@ -1,0 +1,199 @@
+// hive-proxy: wiring only. One watch of the leader, event loops that serve clients, health for the kubelet.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/app/container_limits.h"
+#include "common/app/flags.h"
+#include "common/app/grpc_server.h"
+#include "common/app/health.h"
+#include "common/app/log.h"
+#include "common/app/redis_password.h"
+#include "common/app/shutdown.h"
+#include "common/app/version.h"
+#include "common/net/clock.h"
+#include "common/net/socket.h"
+#include "proxy/leader/watch_client.h"
+#include "proxy/worker/event_loop.h"
+
+namespace hive::proxy {
+namespace {
+
+// How often the main thread looks at the state of health, and at how a shutdown proceeds.
+constexpr Duration kMainTick = Millis(100);
+
+// The end of --drain-timeout in which clients are parted with: a fifth of it, and no more than this.
+constexpr Duration kLongestParting = Seconds(5);
+
+struct Options {
+  ListenAddress listen = {"", 6380};
+  ListenAddress health_listen = {"", 7401};
+  Endpoint coordinator = {"127.0.0.1", 7400};
+  int threads = 1;
+  std::string redis_password_file;
+  ByteCount hold_memory;
+  ByteCount client_output_limit = {64ull << 20};
+  Duration drain_timeout = Seconds(25);
+  std::string log_format;
+  std::string log_level = "info";
+  WorkerOptions worker;
+};
+
+ByteCount DefaultHoldMemory(const ContainerLimits& limits) {
+  constexpr uint64_t kMost = 256ull << 20;
+  return {limits.memory_bytes ? std::max<uint64_t>(1 << 20, std::min(kMost, *limits.memory_bytes / 4)) : kMost};
+}
+
+void AddFlags(FlagSet& flags, Options& options) {
+  flags.Add("listen", &options.listen, "where clients connect").DefaultText("port 6380, all addresses");
+  flags.Add("coordinator", &options.coordinator, "this pod's coordinator");
+  flags.Add("threads", &options.threads, {1, 256}, "event loops").DefaultText("the container's CPU limit");
+  flags.Add("redis-user", &options.worker.redis_user, "user of the proxy's own connections to redis");
+  flags.Add("redis-password-file", &options.redis_password_file,
+            "file with that user's password; else the variable HIVE_REDIS_PASSWORD");
+  flags.Add("hold-timeout", &options.worker.hold_timeout, {Millis(0), Seconds(3600)},
+            "how long a new command waits for a leader");
+  flags.Add("max-clients", &options.worker.max_clients, {1, 1000000}, "clients at a time");
+  flags.Add("hold-memory", &options.hold_memory, {{64 << 10}, {1ull << 40}}, "memory for what waits, of all clients")
+      .DefaultText("256MiB, or a quarter of the container's memory");
+  flags.Add("client-output-limit", &options.client_output_limit, {{64 << 10}, {1ull << 40}},
+            "replies that may wait for one client");
+  flags.Add("drain-timeout", &options.drain_timeout, {Millis(0), Seconds(3600)}, "time to end after SIGTERM");
+  flags.Add("health-listen", &options.health_listen, "grpc.health.v1, plaintext")
+      .DefaultText("port 7401, all addresses");
+  flags.AddChoice("log-format", &options.log_format, {"text", "json"}, "form of the log")
+      .DefaultText("text on a terminal, else json");
+  flags.AddChoice("log-level", &options.log_level, {"debug", "info", "warning", "error"}, "what is logged");
+}
+
+// One socket per loop on the same port. The first is bound without SO_REUSEPORT, and let go again, to find out whether
+// another process holds the port: with it, both would get a share of the clients.
+absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int loops) {
+  ListenAddress shared = address;
+  {
+    absl::StatusOr<Fd> first = ListenTcp(address);
+    if (!first.ok()) return first.status();
+    shared.port = LocalEndpoint(*first).port;
+  }
+  std::vector<Fd> listeners;
+  for (int i = 0; i < loops; ++i) {
+    absl::StatusOr<Fd> listener = ListenTcp(shared, {.share_port = true});
+    if (!listener.ok()) return listener.status();
+    listeners.push_back(std::move(*listener));
+  }
+  LogInfo("listen", "serves redis clients", {{"address", ToString(shared)}, {"threads", loops}});
+  return listeners;
+}
+
+// Whether the kubelet may send clients here: a leader is known, or one is being elected and commands are held.
+class Readiness {
+ public:
+  explicit Readiness(Duration hold_timeout) : hold_timeout_(hold_timeout) {}
+
+  void OnNews(const WatchClient::News& news) {
+    const Instant now = ReadMonotonicClock();
+    if (!news.snapshot.leader.empty()) last_leader_.store(now.time_since_epoch().count());
+    has_leader_.store(!news.snapshot.leader.empty());
+  }
+  bool Ready(Instant now) const {
+    if (has_leader_.load()) return true;
+    const int64_t last = last_leader_.load();
+    return last != 0 && now - Instant(Duration(last)) < hold_timeout_;
+  }
+
+ private:
+  const Duration hold_timeout_;
+  std::atomic<bool> has_leader_ = false;
+  std::atomic<int64_t> last_leader_ = 0;  // nanoseconds on the monotonic clock; 0: never
+};
+
+// Serves until SIGTERM; then on, not ready, until the clients have gone, or the end of the drain time is near: then
+// each client is parted with behind a reply.
+void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, const Readiness& readiness,
+                       HealthService& health, const SharedCounters& counters,
+                       const std::vector<std::unique_ptr<EventLoop>>& loops) {
+  while (!signals.Wait(kMainTick)) health.SetServing(kHealthReadiness, readiness.Ready(ReadMonotonicClock()));
+
+  health.SetServing(kHealthReadiness, false);
+  const Instant end = ReadMonotonicClock() + options.drain_timeout;
+  const Instant part_at = end - std::min(options.drain_timeout / 5, kLongestParting);
+  LogInfo("main", "drains", {{"clients", counters.clients.load()}, {"at_most", ToString(options.drain_timeout)}});
+  bool parting = false;
+  for (Instant now; (now = ReadMonotonicClock()) < end && counters.clients.load() > 0;) {
+    if (!parting && now >= part_at) {
+      parting = true;
+      for (const std::unique_ptr<EventLoop>& loop : loops) loop->Part();
+    }
+    std::this_thread::sleep_for(std::min<Duration>(kMainTick, end - now));
+  }
+  LogInfo("main", "ends", {{"clients_left", counters.clients.load()}});
+}
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "hive-proxy: %s\n", std::string(status.message()).c_str());
+  return 2;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  const ContainerLimits limits = ReadContainerLimits();
+  options.threads = DefaultThreads(limits);
+  options.hold_memory = DefaultHoldMemory(limits);
+  FlagSet flags("hive-proxy", "lets any redis client talk to the leader of a hive");
+  AddFlags(flags, options);
+  flags.ParseOrExit(argc, argv);
+  absl::StatusOr<std::string> password = ReadRedisPassword(options.redis_password_file);
+  if (!password.ok()) return Fail(password.status());
+  options.worker.redis_password = std::move(*password);
+  options.worker.client_output_limit = options.client_output_limit.bytes;
+  options.worker.hold_memory = options.hold_memory.bytes / static_cast<uint64_t>(options.threads);
+
+  const ShutdownSignals signals;
+  const std::unique_ptr<Logging> logging =
+      StartLogging({ParseLogFormat(options.log_format), ParseLogLevel(options.log_level)});
+  HealthService health;
+  health.SetServing(kHealthProcess, true);
+  health.SetServing(kHealthLiveness, true);
+  health.SetServing(kHealthReadiness, false);
+  absl::StatusOr<std::unique_ptr<GrpcServer>> health_server = GrpcServer::Start(
+      {.listen = {options.health_listen}, .listen_flag = "--health-listen", .services = {health.service()}});
+  if (!health_server.ok()) return Fail(health_server.status());
+  absl::StatusOr<std::vector<Fd>> listeners = ListenForLoops(options.listen, options.threads);
+  if (!listeners.ok()) return Fail(listeners.status());
+
+  SharedCounters counters;
+  std::vector<std::unique_ptr<EventLoop>> loops;
+  std::vector<std::thread> threads;
+  for (Fd& listener : *listeners) {
+    std::vector<Fd> own;
+    own.push_back(std::move(listener));
+    loops.push_back(std::make_unique<EventLoop>(options.worker, std::move(own), counters));
+  }
+  Readiness readiness(options.worker.hold_timeout);
+  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator},
+                                             [&loops, &readiness](const WatchClient::News& news) {
+                                               readiness.OnNews(news);
+                                               for (auto& loop : loops) loop->SetLeader(news.snapshot);
+                                             });
+  for (auto& loop : loops) threads.emplace_back([&loop] { loop->Run(); });
+
+  ServeUntilDrained(options, signals, readiness, health, counters, loops);
+
+  watch.reset();
+  for (auto& loop : loops) loop->Stop();
+  for (std::thread& thread : threads) thread.join();
+  loops.clear();
+  (*health_server)->Shutdown(Duration::zero());
+  return 0;
+}
+
+}  // namespace
+}  // namespace hive::proxy
+
+int main(int argc, char** argv) { return hive::proxy::Main(argc, argv); }

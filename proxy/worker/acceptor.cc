@@ -1,0 +1,52 @@
+#include "proxy/worker/acceptor.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "common/app/log.h"
+#include "common/net/socket.h"
+#include "proxy/worker/event_loop.h"
+
+namespace hive::proxy {
+
+Acceptor::Acceptor(EventLoop& loop, Fd listener)
+    : loop_(loop),
+      listener_(std::move(listener)),
+      resume_(loop.poller(), [this] { loop_.poller().Modify(listener_, Poller::kReadable, this); }) {
+  if (!loop_.poller().Add(listener_, Poller::kReadable, this)) {
+    LogError("listen", "the kernel refuses to watch a listening socket", {{"errno", ErrnoText(errno)}});
+  }
+}
+
+Acceptor::~Acceptor() { loop_.poller().Remove(listener_, this); }
+
+void Acceptor::OnReady(uint32_t) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    int error = 0;
+    Fd socket = AcceptTcp(listener_, error);
+    if (!socket.valid()) {
+      if (error == ECONNABORTED || error == EINTR) continue;
+      if (error != EAGAIN) Pause(error);
+      return;
+    }
+    if (!loop_.Admit()) {
+      // As redis says it. One small segment into an empty buffer: it is taken, or the client is gone.
+      constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
+      (void)!::send(socket.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL);
+      continue;
+    }
+    loop_.AddClient(std::move(socket));
+  }
+}
+
+void Acceptor::Pause(int error) {
+  LogWarning("listen", "no new clients for a moment: raise the limit of open files, or lower --max-clients",
+             {{"why", ErrnoText(error)}});
+  loop_.poller().Modify(listener_, 0, this);
+  resume_.StartIn(kAcceptPause);
+}
+
+}  // namespace hive::proxy

@@ -1,0 +1,30 @@
+// Takes new clients in from one listening socket, up to --max-clients. Out of file descriptors it pauses instead of
+// spinning on a socket that stays readable.
+//
+// Thread rule: its event loop's thread.
+#pragma once
+
+#include "common/net/fd.h"
+#include "common/net/poller.h"
+
+namespace hive::proxy {
+
+class EventLoop;
+
+class Acceptor final : private Poller::Handler {
+ public:
+  Acceptor(EventLoop& loop, Fd listener);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+ private:
+  void OnReady(uint32_t ready) override;
+  void Pause(int error);
+
+  EventLoop& loop_;
+  Fd listener_;
+  Timer resume_;
+};
+
+}  // namespace hive::proxy

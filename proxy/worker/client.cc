@@ -1,0 +1,295 @@
+#include "proxy/worker/client.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <string>
+
+#include "common/app/log.h"
+#include "common/net/socket.h"
+#include "proxy/resp/replies.h"
+#include "proxy/worker/event_loop.h"
+
+namespace hive::proxy {
+
+bool Client::Start() {
+  SetKeepAlive(socket_);
+  interest_ = Poller::kReadable;
+  return loop_.poller().Add(socket_, interest_, this);
+}
+
+void Client::Close() {
+  if (closed_) return;
+  closed_ = true;
+  if (link_) link_->Close();
+  loop_.poller().Remove(socket_, this);
+  socket_.Close();
+  loop_.Account(accounted_, 0);
+  accounted_ = 0;
+  loop_.Retire(this);
+}
+
+void Client::OnReady(uint32_t ready) {
+  if ((ready & Poller::kWritable) != 0) FlushToClient();
+  if (!closed_ && (ready & Poller::kReadable) != 0) {
+    OnReadable();
+  } else if (!closed_ && (ready & Poller::kBroken) != 0) {
+    Close();
+  } else if (!closed_ && (ready & Poller::kPeerClosed) != 0) {
+    // Reading is paused. A client whose commands are held has gone: they are dropped. Else what it sent before is read
+    // in its time, and the end of it then.
+    peer_told_ = true;
+    if (session_.has_unsent() && !loop_.gates().leader) Close();
+  }
+  if (!closed_) Settle();
+}
+
+void Client::OnReadable() {
+  const std::span<char> buffer = loop_.read_buffer();
+  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < 0) return Close();
+  if (n == 0) return OnEnd();
+  if (parted_) return;  // not executed: the client has been told that this connection is over
+  const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
+  if (unparsed_.empty()) {
+    const size_t used = Parse(bytes);
+    if (!closed_ && used < bytes.size()) unparsed_.Append(bytes.substr(used));
+  } else {
+    unparsed_.Append(bytes);
+    ParseKept();
+  }
+}
+
+// Whether anything could be taken from what is kept.
+bool Client::ParseKept() {
+  if (unparsed_.empty()) return false;
+  const size_t used = Parse(unparsed_.view());
+  if (closed_) return false;
+  unparsed_.Consume(used);
+  return used > 0;
+}
+
+// The client sends no more. Redis would close; but it would have answered by then what takes a moment longer here.
+void Client::OnEnd() {
+  half_closed_ = true;
+  half_closed_at_ = loop_.now();
+  const Gates gates = loop_.gates();
+  const bool nothing_comes = !session_.has_unsent() && !session_.has_in_flight() && to_client_.empty();
+  const bool held = session_.has_unsent() && !(gates.leader && gates.writes);
+  if (parted_ || nothing_comes || held || session_.waits_on_server() || session_.body(gates) != BodyState::kNone) {
+    Close();
+  }
+}
+
+// Takes commands from the front of `bytes`; returns how many bytes need not be kept.
+size_t Client::Parse(std::string_view bytes) {
+  size_t at = 0;
+  while (at < bytes.size() && !session_.last_command_taken()) {
+    const BodyState body = session_.body(loop_.gates());
+    if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
+    const std::string_view rest = bytes.substr(at);
+    switch (requests_.Scan(rest)) {
+      case resp::RequestStatus::kCommand: {
+        const size_t size = requests_.size();
+        if (body != BodyState::kNone) {
+          body_ends_ = true;
+          RelayBody(body == BodyState::kSending ? rest.substr(0, size) : std::string_view());
+          if (closed_) return 0;
+        } else {
+          const resp::Request request = requests_.request(rest);
+          session_.Add(request, loop_.commands().Classify(request), loop_.memory_left(), loop_.now());
+        }
+        at += size;
+        break;
+      }
+      case resp::RequestStatus::kEmpty:
+        at += requests_.size();
+        break;
+      case resp::RequestStatus::kIncomplete: {
+        size_t consumed = 0;
+        const bool more = ParseIncomplete(rest, &consumed);
+        if (closed_) return 0;
+        at += consumed;
+        if (!more) return at;
+        break;
+      }
+      case resp::RequestStatus::kError:
+        session_.AddProtocolError(resp::ErrorReply(requests_.error()), loop_.now());
+        return bytes.size();
+    }
+  }
+  return session_.last_command_taken() ? bytes.size() : at;
+}
+
+// The command at the front has not come in full. Too large to be kept, it is relayed as it comes. True: scan again.
+bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
+  const BodyState body = session_.body(loop_.gates());
+  if (body == BodyState::kNone) {
+    if (requests_.known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
+    const resp::Request head = requests_.request(rest);
+    if (head.arguments_seen() == 0) return false;
+    const resp::CommandFacts facts = loop_.commands().Classify(head);
+    if (!facts.certain && rest.size() < kUncertainBytes) return false;
+    session_.AddStreamed(head, facts, loop_.now());
+    SendCommands();  // then its turn may be now
+    return !closed_;
+  }
+  const size_t known = std::min<uint64_t>(requests_.known_size(), rest.size());
+  if (known == 0) return false;
+  if (body == BodyState::kSending) RelayBody(rest.substr(0, known));
+  if (closed_) return false;
+  requests_.Release(known);
+  *consumed = known;
+  return false;
+}
+
+// Sends a piece of a streamed command, or keeps it until the link takes it: no more is read from the client then.
+void Client::RelayBody(std::string_view bytes) {
+  if (!bytes.empty() && body_.empty() && link_ && link_->up()) {
+    const ssize_t n = link_->Write(bytes);
+    if (n < 0 && errno != EAGAIN) return EndLink(LinkEnd::kCrashed);
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  body_.Append(bytes);
+  if (body_.empty() && body_ends_) {
+    body_ends_ = false;
+    session_.BodyEnded(loop_.now());
+  }
+}
+
+void Client::ToClient(std::string_view bytes) {
+  if (bytes.empty() || closed_) return;
+  if (to_client_.empty()) {
+    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) return Close();
+    if (n > 0) {
+      taken_ += static_cast<uint64_t>(n);
+      bytes.remove_prefix(static_cast<size_t>(n));
+    }
+    if (bytes.empty()) return;
+    last_taken_ = loop_.now();
+  }
+  to_client_.Append(bytes);
+}
+
+void Client::FlushToClient() {
+  if (to_client_.empty()) return;
+  const std::string_view bytes = to_client_.view();
+  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  if (n < 0 && errno != EAGAIN && errno != EINTR) return Close();
+  if (n <= 0) return;
+  taken_ += static_cast<uint64_t>(n);
+  last_taken_ = loop_.now();
+  to_client_.Consume(static_cast<size_t>(n));
+}
+
+void Client::EmitLocalReplies() {
+  std::string& replies = session_.local_replies();
+  if (replies.empty()) return;
+  ToClient(replies);
+  boundary_ = taken_ + to_client_.size();
+  if (replies.capacity() > ByteQueue::kKeptWhenEmpty) {
+    std::string().swap(replies);
+  } else {
+    replies.clear();
+  }
+}
+
+bool Client::waiting() const {
+  return session_.has_unsent() || withheld_ || half_closed_ || (!link_ && session_.WantsLink()) ||
+         to_client_.size() >= loop_.options().client_output_limit;
+}
+
+void Client::Resume() {
+  if (closed_) return;
+  if (withheld_) {
+    withheld_ = false;
+    RelayKept();
+  }
+  if (!closed_) Settle();
+}
+
+void Client::OnTick(Instant now) {
+  if (closed_) return;
+  if (session_.ExpireHeld(loop_.options().hold_timeout, now)) EndLink(LinkEnd::kDemoted);
+  if (closed_) return;
+  if (half_closed_ && now - half_closed_at_ >= kHalfClosedGrace) return Close();
+  if (ReadsSlowly() && now - last_taken_ >= kSlowReaderGrace) {
+    LogWarning("client", "closed: it does not read its replies",
+               {{"client", ToString(PeerEndpoint(socket_))}, {"queued_bytes", to_client_.size()}});
+    return Close();
+  }
+  Settle();
+}
+
+void Client::Part() {
+  parting_ = true;
+  Settle();
+}
+
+// Does everything that may be done now. Every event ends here.
+void Client::Settle() {
+  if (closed_) return;
+  EmitLocalReplies();
+  if (closed_) return;
+  if (!link_ && session_.WantsLink() && loop_.gates().leader && loop_.now() >= next_link_attempt_) OpenLink();
+  if (closed_) return;
+  SendCommands();
+  // Behind a streamed command others may wait; or its turn has just come.
+  while (!closed_ && !half_closed_ && ParseKept()) SendCommands();
+  if (closed_) return;
+  EmitLocalReplies();
+  if (closed_) return;
+  const bool all_said = to_client_.empty() && (session_.finished() || (half_closed_ && session_.idle()));
+  if (session_.broken() || all_said) return Close();
+  if (parting_ && !parted_ && session_.idle() && to_client_.empty() && unparsed_.empty()) {
+    parted_ = true;
+    ::shutdown(socket_.get(), SHUT_WR);
+  }
+  UpdateInterest();
+  const size_t memory = Memory();
+  loop_.Account(accounted_, memory);
+  accounted_ = memory;
+  loop_.SetWaiting(this, waiting());
+}
+
+bool Client::MayReadCommands() const {
+  if (half_closed_) return false;
+  if (parted_) return true;  // to learn of its end
+  return !session_.last_command_taken() && body_.empty() && !body_ends_ && session_.memory() < kQueuedBytesPerClient &&
+         unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits();
+}
+
+// A reply larger than the window is taken from the server as fast as the client takes it. Behind a reply being sent,
+// others queue up to the limit.
+bool Client::MayReadReplies() const {
+  if (withheld_) return false;
+  if (to_client_.size() <= kReplyWindow) return true;
+  const bool one_reply = boundary_ <= taken_;
+  return !one_reply && to_client_.size() < loop_.options().client_output_limit && loop_.memory_left();
+}
+
+bool Client::ReadsSlowly() const {
+  return to_client_.size() >= loop_.options().client_output_limit && boundary_ > taken_;
+}
+
+size_t Client::Memory() const {
+  return session_.memory() + unparsed_.size() + body_.size() + unjudged_.size() + to_client_.size();
+}
+
+void Client::UpdateInterest() {
+  if (link_) link_->SetReading(MayReadReplies());
+  uint32_t interest = 0;
+  if (MayReadCommands()) {
+    interest |= Poller::kReadable;
+  } else if (!half_closed_ && !peer_told_) {
+    interest |= Poller::kPeerClosed;
+  }
+  if (!to_client_.empty()) interest |= Poller::kWritable;
+  if (interest == interest_) return;
+  interest_ = interest;
+  loop_.poller().Modify(socket_, interest_, this);
+}
+
+}  // namespace hive::proxy

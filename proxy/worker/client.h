@@ -1,0 +1,129 @@
+// One client: its socket, its session, and its link to the leader's redis. Moves bytes; what they mean, the session
+// says.
+//
+//   client socket -> RequestScanner -> Session -> Link -> redis
+//   client socket <- queue of replies <- Session <- ReplyScanner <- Link <- redis
+//
+// Bytes are relayed from the loop's shared read buffers; a client has buffers of its own only for the end of a command
+// or reply that has not come in full, for commands that are held or in flight, and for replies that it does not take.
+//
+// Thread rule: its event loop's thread.
+// Lifetime: owned by the loop. Close() takes it out of everything at once; it is freed at the end of the turn.
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <string_view>
+
+#include "common/net/fd.h"
+#include "common/net/poller.h"
+#include "proxy/resp/reply_scanner.h"
+#include "proxy/resp/request_scanner.h"
+#include "proxy/session/byte_queue.h"
+#include "proxy/session/session.h"
+#include "proxy/upstream/link.h"
+
+namespace hive::proxy {
+
+class EventLoop;
+
+class Client final : private Poller::Handler, private Link::Owner {
+ public:
+  Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {}
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // Begins to read. False: the kernel refuses to watch the socket.
+  [[nodiscard]] bool Start();
+
+  // Another leader: the link to the old one is cut.
+  void CutLink();
+  // Something that it may have waited for has changed: a leader, a lease, memory.
+  void Resume();
+  // What waits is looked at every kWaitingTick.
+  void OnTick(Instant now);
+  // From now on its connection is half-closed as soon as nothing is under way.
+  void Part();
+
+  // Whether it waits for something that is not told by a socket.
+  bool waiting() const;
+
+  void Close();
+  bool closed() const { return closed_; }
+
+  // The loop's: where it stands in the list of those that wait.
+  std::list<Client*>* waiting_list = nullptr;
+  std::list<Client*>::iterator waiting_at;
+  // The loop's: its place among all clients.
+  size_t index = 0;
+
+ private:
+  // --- the client's side: client.cc
+  void OnReady(uint32_t ready) override;
+  void OnReadable();
+  void OnEnd();
+  size_t Parse(std::string_view bytes);
+  bool ParseKept();
+  bool ParseIncomplete(std::string_view rest, size_t* consumed);
+  void RelayBody(std::string_view bytes);
+  void ToClient(std::string_view bytes);
+  void FlushToClient();
+  void EmitLocalReplies();
+
+  // --- the server's side: client_upstream.cc
+  void OnLinkUp() override;
+  void OnLinkReadable() override;
+  void OnLinkWritable() override;
+  void OnLinkDown(const absl::Status& why) override;
+  void OpenLink();
+  void EndLink(LinkEnd end);
+  void SendCommands();
+  void ReadReplies();
+  void RelayKept();
+  size_t Relay(std::string_view bytes);
+  struct Run;
+  bool RelayRun(Run& run);
+  bool RelayWhole(Run& run);
+  bool RelayPart(Run& run);
+  bool Obey(Run& run, ReplyDecision decision, size_t size);
+
+  void Settle();
+  void UpdateInterest();
+  bool MayReadCommands() const;
+  bool MayReadReplies() const;
+  bool ReadsSlowly() const;
+  size_t Memory() const;
+
+  EventLoop& loop_;
+  Fd socket_;
+  Session session_;
+  std::unique_ptr<Link> link_;
+
+  resp::RequestScanner requests_;
+  ByteQueue unparsed_;      // the beginning of a command, or commands that must wait behind a streamed one
+  ByteQueue body_;          // of a streamed command, on its way to the link
+  bool body_ends_ = false;  // ... and that is all of it
+
+  resp::ReplyScanner replies_;
+  ByteQueue unjudged_;                                // the beginning of a reply, or replies that are withheld
+  ReplyAction part_action_ = ReplyAction::kNeedMore;  // of the reply that has come in part; kNeedMore: none
+  bool withheld_ = false;
+
+  ByteQueue to_client_;
+  uint64_t taken_ = 0;     // bytes that the client's socket took
+  uint64_t boundary_ = 0;  // where in that stream the last whole reply ends
+  Instant last_taken_{};
+
+  Instant next_link_attempt_{};
+  Instant half_closed_at_{};
+  size_t accounted_ = 0;
+  uint32_t interest_ = 0;
+  bool half_closed_ = false;  // the client sends no more
+  bool peer_told_ = false;    // ... which is known from kPeerClosed, before it was read
+  bool parting_ = false;
+  bool parted_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace hive::proxy

@@ -1,0 +1,242 @@
+// The server's side of a client.
+#include <cerrno>
+#include <span>
+#include <utility>
+
+#include "common/app/log.h"
+#include "proxy/worker/client.h"
+#include "proxy/worker/event_loop.h"
+
+namespace hive::proxy {
+
+// After a failed attempt to connect; the probe asks the server as often.
+constexpr Duration kLinkRetryDelay = Millis(20);
+
+void Client::OpenLink() {
+  link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
+  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) OnLinkDown(status);
+}
+
+void Client::OnLinkUp() {
+  if (closed_) return;
+  session_.LinkOpened();
+  Settle();
+}
+
+void Client::OnLinkDown(const absl::Status& why) {
+  if (closed_) return;
+  LogDebug("client", "its link is down", {{"why", std::string(why.message())}});
+  EndLink(LinkEnd::kCrashed);
+  if (!closed_) Settle();
+}
+
+void Client::OnLinkWritable() {
+  if (closed_) return;
+  if (!body_.empty()) {
+    const ssize_t n = link_->Write(body_.view());
+    if (n < 0 && errno != EAGAIN) {
+      EndLink(LinkEnd::kCrashed);
+      if (!closed_) Settle();
+      return;
+    }
+    if (n > 0) body_.Consume(static_cast<size_t>(n));
+    if (body_.empty() && body_ends_) {
+      body_ends_ = false;
+      session_.BodyEnded(loop_.now());
+    }
+  }
+  Settle();
+}
+
+void Client::CutLink() {
+  if (closed_ || !link_) return;
+  EndLink(LinkEnd::kCut);
+  if (!closed_) Settle();
+}
+
+// The link has ended, or ends now. May close the client.
+void Client::EndLink(LinkEnd end) {
+  if (!link_) return;
+  if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
+  link_->Close();
+  loop_.Retire(std::move(link_));
+  if (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady) {
+    next_link_attempt_ = loop_.now() + kLinkRetryDelay;
+    loop_.SuspectLeader();
+  }
+  replies_ = {};
+  unjudged_.Clear();
+  part_action_ = ReplyAction::kNeedMore;
+  withheld_ = false;
+  if (!session_.LinkEnded(end, loop_.last_answer(), loop_.now())) return Close();
+  body_.Clear();
+  body_ends_ = false;
+}
+
+void Client::SendCommands() {
+  const Gates gates = loop_.gates();
+  while (link_ && link_->up()) {
+    const std::string_view bytes = session_.ToSend(gates);
+    if (bytes.empty()) return;
+    const ssize_t n = link_->Write(bytes);
+    if (n < 0) {
+      if (errno != EAGAIN) EndLink(LinkEnd::kCrashed);
+      return;
+    }
+    session_.Sent(static_cast<size_t>(n), loop_.now());
+    if (static_cast<size_t>(n) < bytes.size()) return;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Replies
+
+// A stretch of the server's bytes while it is being looked at: [begin, at) is relayed with one call.
+struct Client::Run {
+  std::string_view bytes;
+  bool may_confirm = false;
+  size_t begin = 0;
+  size_t at = 0;
+  size_t boundary = 0;  // end of the last whole reply that was relayed or stands to be
+};
+
+void Client::OnLinkReadable() {
+  if (closed_) return;
+  ReadReplies();
+  if (!closed_) Settle();
+}
+
+// Reads once from the link, and relays what may be relayed.
+void Client::ReadReplies() {
+  if (!link_ || !link_->up()) return;
+  const std::span<char> buffer = loop_.read_buffer();
+  const ssize_t n = link_->Read(buffer.data(), buffer.size());
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0) return EndLink(LinkEnd::kCrashed);
+  loop_.NoteAnswer();
+  const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
+  if (unjudged_.empty()) {
+    const size_t used = Relay(bytes);
+    if (!closed_ && link_ && used < bytes.size()) unjudged_.Append(bytes.substr(used));
+  } else {
+    unjudged_.Append(bytes);
+    RelayKept();
+  }
+  if (!closed_ && part_action_ == ReplyAction::kNeedMore && !withheld_ && unjudged_.size() > kUnderstoodReplyBytes) {
+    LogWarning("client", "closed: the server's reply cannot be understood", {{"bytes", unjudged_.size()}});
+    Close();
+  }
+}
+
+void Client::RelayKept() {
+  const size_t used = Relay(unjudged_.view());
+  if (!closed_ && link_) unjudged_.Consume(used);
+}
+
+// Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
+size_t Client::Relay(std::string_view bytes) {
+  Run run{bytes, loop_.may_confirm_writes()};
+  bool more = true;
+  while (more && run.at < bytes.size()) {
+    const std::string_view rest = bytes.substr(run.at);
+    switch (replies_.Scan(rest)) {
+      case resp::ReplyStatus::kReply:
+        more = RelayWhole(run);
+        break;
+      case resp::ReplyStatus::kIncomplete:
+        more = RelayPart(run);
+        break;
+      case resp::ReplyStatus::kError:
+        LogWarning("client", "its link is cut: the server does not speak RESP",
+                   {{"why", replies_.error()}, {"redis", ToString(loop_.leader().redis)}});
+        EndLink(LinkEnd::kCrashed);
+        more = false;
+        break;
+    }
+    if (closed_ || !link_) return bytes.size();
+  }
+  if (!RelayRun(run)) return bytes.size();
+  return run.at;
+}
+
+bool Client::RelayRun(Run& run) {
+  ToClient(run.bytes.substr(run.begin, run.at - run.begin));
+  if (run.boundary >= run.begin) boundary_ = taken_ + to_client_.size() - (run.at - run.boundary);
+  run.begin = run.at;
+  return !closed_;
+}
+
+bool Client::RelayWhole(Run& run) {
+  const std::string_view rest = run.bytes.substr(run.at);
+  const size_t size = replies_.size();
+  if (part_action_ != ReplyAction::kNeedMore) {
+    const ReplyAction action = std::exchange(part_action_, ReplyAction::kNeedMore);
+    session_.ReplyEnded();
+    run.boundary = run.at + size;
+    return Obey(run, {action == ReplyAction::kReplace ? ReplyAction::kSwallow : action}, size);
+  }
+  const resp::Reply reply = replies_.reply(rest);
+  const ReplyHead head{reply.type(), reply.bytes(), reply.error(), true};
+  const ReplyDecision decision = session_.OnReply(head, run.may_confirm);
+  if (decision.action == ReplyAction::kRelay) run.boundary = run.at + size;
+  return Obey(run, decision, size);
+}
+
+bool Client::RelayPart(Run& run) {
+  const std::string_view rest = run.bytes.substr(run.at);
+  const size_t known = std::min<uint64_t>(replies_.known_size(), rest.size());
+  if (part_action_ == ReplyAction::kNeedMore) {
+    const ReplyHead head{replies_.type(), rest, {}, false};
+    const ReplyDecision decision = session_.OnReply(head, run.may_confirm);
+    switch (decision.action) {
+      case ReplyAction::kRelay:
+      case ReplyAction::kSwallow:
+      case ReplyAction::kReplace:
+        part_action_ = decision.action;
+        break;
+      default:
+        break;
+    }
+    Obey(run, decision, part_action_ == ReplyAction::kNeedMore ? 0 : known);
+  } else {
+    Obey(run, {part_action_ == ReplyAction::kReplace ? ReplyAction::kSwallow : part_action_}, known);
+  }
+  if (!closed_ && link_ && part_action_ != ReplyAction::kNeedMore && known > 0) replies_.Release(known);
+  return false;  // the rest is still to come
+}
+
+// Does as was decided with the next `size` bytes. False: stop here.
+bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
+  if (decision.leader_refused) loop_.SuspectLeader();
+  switch (decision.action) {
+    case ReplyAction::kRelay:
+      run.at += size;
+      break;
+    case ReplyAction::kSwallow:
+    case ReplyAction::kReplace:
+      if (!RelayRun(run)) return false;
+      if (decision.action == ReplyAction::kReplace) ToClient(session_.replacement());
+      if (closed_) return false;
+      run.at += size;
+      run.begin = run.at;
+      break;
+    case ReplyAction::kNeedMore:
+      return false;
+    case ReplyAction::kWithhold:
+      withheld_ = true;
+      return false;
+    case ReplyAction::kDropLink:
+      if (RelayRun(run)) EndLink(LinkEnd::kDemoted);
+      return false;
+    case ReplyAction::kClose:
+      if (RelayRun(run)) Close();
+      return false;
+  }
+  if (!session_.local_replies().empty()) {
+    if (!RelayRun(run)) return false;
+    EmitLocalReplies();
+  }
+  return !closed_ && !session_.finished();
+}
+
+}  // namespace hive::proxy

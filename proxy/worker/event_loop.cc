@@ -1,0 +1,159 @@
+#include "proxy/worker/event_loop.h"
+
+#include <utility>
+
+#include "common/app/log.h"
+#include "common/net/clock.h"
+
+namespace hive::proxy {
+
+EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCounters& counters)
+    : options_(std::move(options)),
+      counters_(counters),
+      read_buffer_(kReadBytes),
+      commands_(resp::CommandTable::BuiltIn()),
+      probe_(poller_, {options_.redis_user, options_.redis_password},
+             {[this] { OnMaster(); },
+              [this](std::shared_ptr<const resp::CommandTable> commands) { commands_ = std::move(commands); }}),
+      tick_(poller_, [this] { TickWaiting(); }),
+      release_(poller_, [this] { ReleaseSome(); }) {
+  poller_.SetBeforeSleep([this] { FreeRetired(); });
+  for (Fd& listener : listeners) acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener)));
+}
+
+EventLoop::~EventLoop() {
+  for (const std::unique_ptr<Client>& client : clients_) client->Close();
+  FreeRetired();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The leader
+
+void EventLoop::SetLeader(LeaderSnapshot snapshot) {
+  poller_.Post([this, snapshot = std::move(snapshot)] { OnLeader(snapshot); });
+}
+
+void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
+  const Gates gates_before = gates();
+  const bool confirmed_before = may_confirm_writes();
+  const Leadership before = std::exchange(snapshot_, snapshot).leader;
+  // Without a leader nothing is sent; but the last one may still answer what it was asked.
+  if (snapshot.leader.empty()) return;
+
+  if (!linked_.SameRedis(snapshot.leader)) {
+    linked_ = snapshot.leader;
+    verified_ = false;
+    last_answer_ = {};
+    probe_.Start(linked_.redis, /*read_commands=*/true);
+    LogInfo("leader", "commands go to a new leader",
+            {{"term", linked_.term}, {"member", linked_.ip}, {"redis", ToString(linked_.redis)}});
+    // Clients that are closed stay in the vector until the end of the turn.
+    for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->CutLink();
+  } else if (before.term != snapshot.leader.term) {
+    // The same redis under a new term: its links stay, but it must show that it is a master.
+    linked_ = snapshot.leader;
+    SuspectLeader();
+  }
+  const Gates gates_now = gates();
+  if ((gates_now.leader && !gates_before.leader) || (gates_now.writes && !gates_before.writes) ||
+      (may_confirm_writes() && !confirmed_before)) {
+    ReleaseWaiting();
+  }
+}
+
+void EventLoop::SuspectLeader() {
+  verified_ = false;
+  if (!probe_.running() && !linked_.empty()) probe_.Start(linked_.redis, /*read_commands=*/false);
+}
+
+void EventLoop::OnMaster() {
+  verified_ = true;
+  ReleaseWaiting();
+}
+
+Gates EventLoop::gates() const {
+  const bool leader = verified_ && !snapshot_.leader.empty();
+  return {leader, leader && snapshot_.MayWrite(ReadMonotonicClock())};
+}
+
+bool EventLoop::may_confirm_writes() const { return snapshot_.MayConfirmWrites(ReadMonotonicClock()); }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Clients
+
+bool EventLoop::Admit() {
+  if (counters_.clients.fetch_add(1, std::memory_order_relaxed) < options_.max_clients) return true;
+  counters_.clients.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void EventLoop::AddClient(Fd socket) {
+  auto client = std::make_unique<Client>(*this, std::move(socket));
+  if (!client->Start()) {
+    counters_.clients.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  client->index = clients_.size();
+  clients_.push_back(std::move(client));
+  if (parting_) clients_.back()->Part();
+}
+
+void EventLoop::Part() {
+  poller_.Post([this] {
+    parting_ = true;
+    acceptors_.clear();
+    for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->Part();
+  });
+}
+
+void EventLoop::Retire(Client* client) {
+  SetWaiting(client, false);
+  retired_clients_.push_back(client);
+}
+
+void EventLoop::FreeRetired() {
+  retired_links_.clear();
+  for (Client* client : std::exchange(retired_clients_, {})) {
+    std::swap(clients_[client->index], clients_.back());
+    clients_[client->index]->index = client->index;
+    clients_.pop_back();
+    counters_.clients.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+void EventLoop::SetWaiting(Client* client, bool waiting) {
+  if (waiting == (client->waiting_list != nullptr)) return;
+  if (!waiting) {
+    client->waiting_list->erase(client->waiting_at);
+    client->waiting_list = nullptr;
+    return;
+  }
+  client->waiting_list = &waiting_;
+  client->waiting_at = waiting_.insert(waiting_.end(), client);
+  if (!tick_.running()) tick_.StartIn(kWaitingTick);
+}
+
+void EventLoop::TickWaiting() {
+  ticked_.assign(releasing_.begin(), releasing_.end());
+  ticked_.insert(ticked_.end(), waiting_.begin(), waiting_.end());
+  for (Client* client : ticked_) client->OnTick(now());
+  if (!waiting_.empty() || !releasing_.empty()) tick_.StartIn(kWaitingTick);
+}
+
+// Everyone who waits may go on, in the order in which they came.
+void EventLoop::ReleaseWaiting() {
+  for (Client* client : waiting_) client->waiting_list = &releasing_;
+  releasing_.splice(releasing_.end(), waiting_);
+  if (!releasing_.empty()) release_.Start(now());
+}
+
+void EventLoop::ReleaseSome() {
+  for (size_t i = 0; i < kReleasedPerTurn && !releasing_.empty(); ++i) {
+    Client* client = releasing_.front();
+    SetWaiting(client, false);
+    client->Resume();
+  }
+  if (!releasing_.empty()) release_.Start(now());
+}
+
+}  // namespace hive::proxy

@@ -1,0 +1,109 @@
+// One event loop: its clients, its listening sockets, and what it knows of the leader. A thread each; loops share
+// nothing but the count of clients, and never wait for one another.
+//
+// A turn: sockets that are ready (each client reads once, and writes what it read with one call), then messages from
+// other threads (the leader has changed), then timers; what was closed is freed at the end.
+//
+// Thread rule: the thread that calls Run(), except SetLeader, Part and Stop, which any thread may call.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/net/fd.h"
+#include "common/net/poller.h"
+#include "proxy/leader/leader_view.h"
+#include "proxy/resp/command_facts.h"
+#include "proxy/session/session.h"
+#include "proxy/upstream/leader_probe.h"
+#include "proxy/upstream/link.h"
+#include "proxy/worker/acceptor.h"
+#include "proxy/worker/client.h"
+#include "proxy/worker/limits.h"
+
+namespace hive::proxy {
+
+class EventLoop {
+ public:
+  // `listeners`: one per address, of this loop's own (SO_REUSEPORT). `counters` outlives the loop.
+  EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCounters& counters);
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  void Run() { poller_.Run(); }
+
+  // --- any thread ---
+  void SetLeader(LeaderSnapshot snapshot);
+  // Accepts no more, and half-closes each client as soon as nothing is under way.
+  void Part();
+  void Stop() { poller_.Stop(); }
+
+  // --- for clients ---
+  Poller& poller() { return poller_; }
+  Instant now() const { return poller_.Now(); }
+  const WorkerOptions& options() const { return options_; }
+  // A buffer that is free between two calls of a handler: nobody's bytes stay in it.
+  std::span<char> read_buffer() { return read_buffer_; }
+  const resp::CommandTable& commands() const { return *commands_; }
+
+  // What may be sent, and confirmed, at this very moment: reads the clock, since a turn may have been interrupted for
+  // longer than a lease.
+  Gates gates() const;
+  bool may_confirm_writes() const;
+  const Leadership& leader() const { return linked_; }
+  // The leader's redis has closed a link, or says that it does not lead: it must show itself a master again.
+  void SuspectLeader();
+  // The leader's redis has answered somebody.
+  void NoteAnswer() { last_answer_ = now(); }
+  Instant last_answer() const { return last_answer_; }
+
+  // A client's memory has changed.
+  void Account(size_t before, size_t after) { memory_ += after - before; }
+  bool memory_left() const { return memory_ < options_.hold_memory; }
+  void SetWaiting(Client* client, bool waiting);
+  // Freed at the end of the turn. The client is closed.
+  void Retire(Client* client);
+  void Retire(std::unique_ptr<Link> link) { retired_links_.push_back(std::move(link)); }
+
+  // --- for the acceptor ---
+  // Counts one more client, unless there are --max-clients already. Then AddClient.
+  bool Admit();
+  void AddClient(Fd socket);
+
+ private:
+  void OnLeader(const LeaderSnapshot& snapshot);
+  void OnMaster();
+  void ReleaseWaiting();
+  void ReleaseSome();
+  void TickWaiting();
+  void FreeRetired();
+
+  const WorkerOptions options_;
+  SharedCounters& counters_;
+  Poller poller_;
+  std::vector<char> read_buffer_;
+  std::shared_ptr<const resp::CommandTable> commands_;
+
+  LeaderSnapshot snapshot_;  // what the watch says
+  Leadership linked_;        // whose redis clients are linked to: the latest leader, even while there is none
+  bool verified_ = false;    // ... and it has said that it is a master
+  Instant last_answer_{};
+  LeaderProbe probe_;
+
+  size_t memory_ = 0;
+  bool parting_ = false;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::list<Client*> waiting_;    // in the order in which they began to wait
+  std::list<Client*> releasing_;  // of those, the ones that may go on
+  std::vector<Client*> ticked_;   // kept for its capacity
+  Timer tick_;
+  Timer release_;
+  std::vector<Client*> retired_clients_;
+  std::vector<std::unique_ptr<Link>> retired_links_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+};
+
+}  // namespace hive::proxy

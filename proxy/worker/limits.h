@@ -1,0 +1,70 @@
+// The bounds of an event loop and its clients, and what the user sets of them.
+//
+// Thread rule: value types; the atomics may be used by any thread.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "common/base/time.h"
+
+namespace hive::proxy {
+
+// What is read from a socket at once, into a buffer that all clients of a loop share. Enough that a pipeline or a value
+// of some size takes few system calls, little enough to stay in the CPU's cache.
+inline constexpr size_t kReadBytes = 64 * 1024;
+
+// A command of this size is not kept but relayed as it comes: it cannot be sent again. Everything below can.
+inline constexpr size_t kStreamBytes = 256 * 1024;
+
+// Commands whose facts hang on arguments that have not come are waited for up to this size; beyond it they are writes.
+inline constexpr size_t kUncertainBytes = 1024 * 1024;
+
+// Commands of one client that wait for a reply or for a leader; beyond it no more is read from that client, and TCP
+// tells it to wait.
+inline constexpr size_t kQueuedBytesPerClient = 1024 * 1024;
+
+// A reply being sent to a slow client is read from the server only as fast as the client takes it: so much of it is
+// kept here.
+inline constexpr size_t kReplyWindow = 1024 * 1024;
+
+// The longest reply that must be there in full before it can be judged (an error, a confirmation of a subscription).
+inline constexpr size_t kUnderstoodReplyBytes = 1024 * 1024;
+
+// A client whose queue of replies has reached --client-output-limit, and that has taken none of it for so long, does
+// not read at all.
+inline constexpr Duration kSlowReaderGrace = Seconds(5);
+
+// A client that has sent its commands and closed its direction (`printf ... | nc`) gets what it asked for within this.
+inline constexpr Duration kHalfClosedGrace = Seconds(1);
+
+// How often what waits is looked at: held commands that expire, links to be tried again, slow readers.
+inline constexpr Duration kWaitingTick = Millis(50);
+
+// Clients released per turn of the loop when a leader has been found: other clients' events come in between.
+inline constexpr size_t kReleasedPerTurn = 256;
+
+// Connections accepted per turn, so that a crowd of new clients does not starve the others.
+inline constexpr int kAcceptsPerTurn = 64;
+
+// After running out of file descriptors or memory, no connections are accepted for so long.
+inline constexpr Duration kAcceptPause = Millis(100);
+
+// What the flags say.
+struct WorkerOptions {
+  Duration hold_timeout = Seconds(10);
+  int max_clients = 10000;                     // of the process
+  uint64_t hold_memory = 256ull << 20;         // bytes, of this event loop: its share of --hold-memory
+  uint64_t client_output_limit = 64ull << 20;  // bytes
+  std::string redis_user;                      // for the loop's own connection
+  std::string redis_password;
+};
+
+// What the event loops of a process count together.
+struct SharedCounters {
+  std::atomic<int> clients = 0;
+};
+
+}  // namespace hive::proxy
