@@ -10,8 +10,8 @@
 namespace hive {
 
 struct ContainerLimits {
-  double cpus = 1;                       // CPUs' worth of time per second: quota, affinity or the machine's
-  std::optional<uint64_t> memory_bytes;  // nothing: no limit but the machine's
+  double cpus = 1;                            // CPUs' worth of time per second: quota, affinity or the machine's
+  std::optional<uint64_t> memory_bytes = {};  // nothing: no limit but the machine's
 };
 
 // `root` stands before every path read ("" = the real files): for tests. The tightest limit on the way from the

@@ -118,13 +118,11 @@ FlagSet::Added FlagSet::AddFlag(Flag flag) {
 
 FlagSet::Added FlagSet::Add(std::string name, bool* value, std::string help) {
   return AddFlag({.name = std::move(name),
-                  .form = "",
                   .allowed = "true or false",
                   .help = std::move(help),
                   .default_text = *value ? "true" : "false",
                   .parse = [value](std::string_view text) { return ParseBool(text, value); },
-                  .is_bool = true,
-                  .given = ""});
+                  .is_bool = true});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, int* value, Range<int> range, std::string help) {
@@ -134,8 +132,7 @@ FlagSet::Added FlagSet::Add(std::string name, int* value, Range<int> range, std:
                   .allowed = allowed,
                   .help = std::move(help),
                   .default_text = std::to_string(*value),
-                  .parse = [=](std::string_view text) { return StoreWithin(ParseInt(text), range, value); },
-                  .given = ""});
+                  .parse = [=](std::string_view text) { return StoreWithin(ParseInt(text), range, value); }});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, Duration* value, Range<Duration> range, std::string help) {
@@ -146,8 +143,7 @@ FlagSet::Added FlagSet::Add(std::string name, Duration* value, Range<Duration> r
                   .allowed = allowed,
                   .help = std::move(help),
                   .default_text = ToString(*value),
-                  .parse = [=](std::string_view text) { return StoreWithin(ParseDuration(text), range, value); },
-                  .given = ""});
+                  .parse = [=](std::string_view text) { return StoreWithin(ParseDuration(text), range, value); }});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, ByteCount* value, Range<ByteCount> range, std::string help) {
@@ -158,8 +154,7 @@ FlagSet::Added FlagSet::Add(std::string name, ByteCount* value, Range<ByteCount>
                   .allowed = allowed,
                   .help = std::move(help),
                   .default_text = ToString(*value),
-                  .parse = [=](std::string_view text) { return StoreWithin(ParseByteCount(text), range, value); },
-                  .given = ""});
+                  .parse = [=](std::string_view text) { return StoreWithin(ParseByteCount(text), range, value); }});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, std::string* value, std::string help) {
@@ -172,8 +167,7 @@ FlagSet::Added FlagSet::Add(std::string name, std::string* value, std::string he
                   .allowed = "any text",
                   .help = std::move(help),
                   .default_text = OrNone(*value),
-                  .parse = parse,
-                  .given = ""});
+                  .parse = parse});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, Endpoint* value, std::string help) {
@@ -182,8 +176,7 @@ FlagSet::Added FlagSet::Add(std::string name, Endpoint* value, std::string help)
                   .allowed = "IP:PORT, such as 127.0.0.1:6379 or [::1]:6379",
                   .help = std::move(help),
                   .default_text = value->empty() ? "none" : ToString(*value),
-                  .parse = [value](std::string_view text) { return Store(ParseEndpoint(text), value); },
-                  .given = ""});
+                  .parse = [value](std::string_view text) { return Store(ParseEndpoint(text), value); }});
 }
 
 FlagSet::Added FlagSet::Add(std::string name, ListenAddress* value, std::string help) {
@@ -192,8 +185,7 @@ FlagSet::Added FlagSet::Add(std::string name, ListenAddress* value, std::string 
                   .allowed = "IP:PORT, or PORT alone for all addresses of both families",
                   .help = std::move(help),
                   .default_text = ToString(*value),
-                  .parse = [value](std::string_view text) { return Store(ParseListenAddress(text), value); },
-                  .given = ""});
+                  .parse = [value](std::string_view text) { return Store(ParseListenAddress(text), value); }});
 }
 
 FlagSet::Added FlagSet::AddIp(std::string name, std::string* value, std::string help) {
@@ -202,8 +194,7 @@ FlagSet::Added FlagSet::AddIp(std::string name, std::string* value, std::string 
                   .allowed = "an IP address, such as 10.0.0.1 or fd00::1",
                   .help = std::move(help),
                   .default_text = OrNone(*value),
-                  .parse = [value](std::string_view text) { return Store(CanonicalIp(text), value); },
-                  .given = ""});
+                  .parse = [value](std::string_view text) { return Store(CanonicalIp(text), value); }});
 }
 
 FlagSet::Added FlagSet::AddChoice(std::string name, std::string* value, std::vector<std::string> choices,
@@ -219,8 +210,7 @@ FlagSet::Added FlagSet::AddChoice(std::string name, std::string* value, std::vec
                   .allowed = allowed,
                   .help = std::move(help),
                   .default_text = OrNone(*value),
-                  .parse = parse,
-                  .given = ""});
+                  .parse = parse});
 }
 
 FlagSet::Added FlagSet::AddParsed(std::string name, std::string form, std::function<bool(std::string_view)> parse,
@@ -230,8 +220,7 @@ FlagSet::Added FlagSet::AddParsed(std::string name, std::string form, std::funct
                   .allowed = std::move(form),
                   .help = std::move(help),
                   .default_text = "none",
-                  .parse = std::move(parse),
-                  .given = ""});
+                  .parse = std::move(parse)});
 }
 
 FlagSet& FlagSet::AddCommand(std::string name, std::string arguments, std::string summary) {
@@ -353,6 +342,7 @@ CommandLine FlagSet::Complain(const std::string& what) const {
 }
 
 CommandLine FlagSet::Parse(std::span<const std::string> args, const Environment& environment) {
+  for (Flag& flag : flags_) flag.given.clear();
   CommandLine line;
   FlagSet* set = this;  // the one whose flags are read: this one, then the command's
   bool flags_ended = false;
@@ -379,6 +369,7 @@ CommandLine FlagSet::Parse(std::span<const std::string> args, const Environment&
       if (!error.empty()) return Complain(error);
       line.command = arg;
       set = FindCommand(arg);
+      for (Flag& flag : set->flags_) flag.given.clear();
     } else {
       line.arguments.push_back(arg);
     }

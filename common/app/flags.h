@@ -119,14 +119,14 @@ class FlagSet {
  private:
   struct Flag {
     std::string name;
-    std::string form;     // "DURATION", as --help shows it; empty for booleans
-    std::string allowed;  // "a duration from 100ms to 1m"
+    std::string form = {};  // "DURATION", as --help shows it; empty for booleans
+    std::string allowed;    // "a duration from 100ms to 1m"
     std::string help;
     std::string default_text;
     std::function<bool(std::string_view)> parse;
     bool is_bool = false;
     bool required = false;
-    std::string given;  // "--name=value" or "HIVE_NAME=value" once it has a value of its own
+    std::string given = {};  // "--name=value" or "HIVE_NAME=value" once it has a value of its own
   };
   struct Command {
     std::string name;

@@ -20,9 +20,9 @@ struct GrpcServerOptions {
   // The largest message taken in. The largest that a peer sends, the list of a hundred members, is some 20 KiB.
   static constexpr int kMaxReceiveBytes = 1 << 20;
 
-  std::vector<ListenAddress> listen;
+  std::vector<ListenAddress> listen = {};
   std::string listen_flag = "--listen";  // named in the error when an address is taken
-  std::vector<grpc::Service*> services;
+  std::vector<grpc::Service*> services = {};
   bool reflection = true;  // lets grpcurl and buf curl list and describe the services
 };
 

@@ -34,8 +34,8 @@ struct DnsAnswer {
 };
 
 struct ResolverOptions {
-  std::optional<Endpoint> server;  // --dns-server; else resolv.conf, read anew for each question
-  Duration timeout = Seconds(1);   // per question, all tries and search domains together
+  std::optional<Endpoint> server = {};  // --dns-server; else resolv.conf, read anew for each question
+  Duration timeout = Seconds(1);        // per question, all tries and search domains together
 };
 
 class Resolver {
