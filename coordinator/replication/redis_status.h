@@ -12,7 +12,7 @@
 namespace hive::replication {
 
 // Where a parked redis "replicates" from: nobody listens there. It keeps its data, takes no writes, and refuses PSYNC.
-inline const Endpoint kParked{"127.0.0.1", 1};
+inline const Endpoint kNobody{"127.0.0.1", 1};
 
 // What INFO (server, persistence, replication, keyspace) says of the local redis.
 struct RedisStatus {
@@ -21,7 +21,7 @@ struct RedisStatus {
   bool loading = false;  // answers -LOADING: the rest may be stale
   bool busy = false;     // answers -BUSY: alive, the rest is stale
   bool is_master = false;
-  Endpoint master;                // of a replica; kParked when parked
+  Endpoint master;                // of a replica; kNobody when parked
   bool link_up = false;           // of a replica: master_link_status:up
   bool sync_in_progress = false;  // of a replica: a full resync is running
   std::string replication_id;
@@ -30,7 +30,7 @@ struct RedisStatus {
   int64_t keys = 0;                   // summed over all databases
   Duration uptime{0};
 
-  bool parked() const { return !is_master && master == kParked; }
+  bool parked() const { return !is_master && master == kNobody; }
   friend bool operator==(const RedisStatus&, const RedisStatus&) = default;
 };
 

@@ -14,12 +14,12 @@ constexpr std::string_view kServer =
 std::string With(std::string_view rest) { return std::string(kServer) + std::string(rest); }
 
 TEST(Info, Master) {
-  const auto status = ParseInfo(
-      With("# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"
-           "slave0:ip=10.0.0.2,port=6379,state=online,offset=50,lag=0\r\n"
-           "master_replid:105ec4f99c4e33d58cf4bee4a9821351a4b075af\r\n"
-           "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:50\r\n"
-           "# Keyspace\r\ndb0:keys=3,expires=0,avg_ttl=0\r\ndb11:keys=4,expires=1,avg_ttl=0\r\n"));
+  const auto status =
+      ParseInfo(With("# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"
+                     "slave0:ip=10.0.0.2,port=6379,state=online,offset=50,lag=0\r\n"
+                     "master_replid:105ec4f99c4e33d58cf4bee4a9821351a4b075af\r\n"
+                     "master_replid2:0000000000000000000000000000000000000000\r\nmaster_repl_offset:50\r\n"
+                     "# Keyspace\r\ndb0:keys=3,expires=0,avg_ttl=0\r\ndb11:keys=4,expires=1,avg_ttl=0\r\n"));
   ASSERT_TRUE(status);
   EXPECT_TRUE(status->is_master);
   EXPECT_TRUE(status->master.empty());
@@ -34,10 +34,10 @@ TEST(Info, Master) {
 }
 
 TEST(Info, ReplicaInSync) {
-  const auto status = ParseInfo(
-      With("role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
-           "master_sync_in_progress:0\r\nslave_read_repl_offset:123\r\nslave_repl_offset:123\r\n"
-           "master_replid:bbbb\r\nmaster_replid2:cccc\r\nmaster_repl_offset:123\r\n"));
+  const auto status =
+      ParseInfo(With("role:slave\r\nmaster_host:10.0.0.1\r\nmaster_port:6379\r\nmaster_link_status:up\r\n"
+                     "master_sync_in_progress:0\r\nslave_read_repl_offset:123\r\nslave_repl_offset:123\r\n"
+                     "master_replid:bbbb\r\nmaster_replid2:cccc\r\nmaster_repl_offset:123\r\n"));
   ASSERT_TRUE(status);
   EXPECT_FALSE(status->is_master);
   EXPECT_EQ(status->master, (Endpoint{"10.0.0.1", 6379}));
@@ -48,9 +48,9 @@ TEST(Info, ReplicaInSync) {
 
 // What redis 7.0.15 says when it is born with `replicaof 127.0.0.1 1`: slave_repl_offset 1, although it holds nothing.
 TEST(Info, BornParkedHoldsNothing) {
-  const auto status = ParseInfo(
-      With("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\nmaster_link_status:down\r\n"
-           "slave_repl_offset:1\r\nmaster_replid:bbbb\r\nmaster_repl_offset:0\r\n"));
+  const auto status =
+      ParseInfo(With("role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\nmaster_link_status:down\r\n"
+                     "slave_repl_offset:1\r\nmaster_replid:bbbb\r\nmaster_repl_offset:0\r\n"));
   ASSERT_TRUE(status);
   EXPECT_TRUE(status->parked());
   EXPECT_EQ(status->offset, 0);

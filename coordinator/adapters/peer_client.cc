@@ -1,0 +1,332 @@
+#include "coordinator/adapters/peer_client.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "common/app/log.h"
+#include "common/net/clock.h"
+#include "coordinator/adapters/peer_codec.h"
+
+namespace hive::coordinator {
+namespace {
+
+using election::Failure;
+using election::StreamId;
+
+// Milliseconds. Low, since members come back within tens of milliseconds, and few are dialled at a time.
+constexpr int kFirstBackoffMs = 20;
+constexpr int kMaxBackoffMs = 100;
+// How long one connection attempt may take before it counts as failed and another SYN is sent.
+constexpr int kConnectMs = 250;
+constexpr int kMaxReceiveBytes = 1 << 20;
+
+std::chrono::system_clock::time_point DeadlineIn(Duration timeout) {
+  return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout);
+}
+
+bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+Failure FailureOf(const grpc::Status& status) {
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return Failure::kTimeout;
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return Failure::kClosed;
+  // gRPC passes the operating system's words on.
+  const std::string& words = status.error_message();
+  if (Contains(words, "Connection refused")) return Failure::kRefused;
+  for (const std::string_view part : {"No route to host", "Network is unreachable", "Host is down"}) {
+    if (Contains(words, part)) return Failure::kUnreachable;
+  }
+  for (const std::string_view part : {"timed out", "Timeout occurred", "Deadline"}) {
+    if (Contains(words, part)) return Failure::kTimeout;
+  }
+  return Failure::kClosed;
+}
+
+std::string GrpcTarget(const Endpoint& endpoint) {
+  return (endpoint.ip.find(':') == std::string::npos ? "ipv4:" : "ipv6:") + ToString(endpoint);
+}
+
+std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else a dead connection is shared
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoffMs);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectMs);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // members are reached directly, whatever the environment says
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // the core decides what is asked again
+  arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
+  return grpc::CreateCustomChannel(GrpcTarget(to), grpc::InsecureChannelCredentials(), arguments);
+}
+
+PeerClient::PeerClient(election::Header header, EventInbox& inbox) : header_(std::move(header)), inbox_(inbox) {}
+
+// ------------------------------------------------------------------------------------------------------ channels
+
+std::shared_ptr<grpc::Channel> PeerClient::ChannelTo(const Endpoint& to) {
+  const Instant now = ReadMonotonicClock();
+  const std::lock_guard lock(mutex_);
+  std::erase_if(channels_, [now](const auto& entry) { return now - entry.second.used > kChannelIdle; });
+  PooledChannel& pooled = channels_[to];
+  if (!pooled.channel) pooled.channel = FreshChannel(to);
+  pooled.used = now;
+  return pooled.channel;
+}
+
+void PeerClient::DropChannel(const Endpoint& to, const std::shared_ptr<grpc::Channel>& channel) {
+  const std::lock_guard lock(mutex_);
+  const auto found = channels_.find(to);
+  if (found != channels_.end() && found->second.channel == channel) channels_.erase(found);
+}
+
+bool PeerClient::Enter(grpc::ClientContext* context) {
+  const std::lock_guard lock(mutex_);
+  if (ending_ || calls_.size() >= kMaxCalls) return false;
+  calls_.insert(context);
+  return true;
+}
+
+void PeerClient::Leave(grpc::ClientContext* context) {
+  const std::lock_guard lock(mutex_);
+  calls_.erase(context);
+  left_.notify_all();
+}
+
+// ------------------------------------------------------------------------------------------------------ requests
+
+template <typename Request, typename Response>
+struct PeerClient::Call {
+  std::shared_ptr<grpc::Channel> channel;
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+template <typename Response, typename Request, typename Method>
+void PeerClient::Begin(const election::SendRequest& envelope, const Request& from, Method method) {
+  using Wire = std::conditional_t<
+      std::is_same_v<Request, election::GreetRequest>, v1::GreetRequest,
+      std::conditional_t<std::is_same_v<Request, election::CampaignRequest>, v1::CampaignRequest,
+                         std::conditional_t<std::is_same_v<Request, election::PrepareRequest>, v1::PrepareRequest,
+                                            std::conditional_t<std::is_same_v<Request, election::LeadRequest>,
+                                                               v1::LeadRequest, v1::YieldRequest>>>>;
+  auto call = std::make_shared<Call<Wire, Response>>();
+  if (!Enter(&call->context)) {
+    inbox_.Post(election::CallFailed{envelope.id, Failure::kClosed});
+    return;
+  }
+  Encode(from, &call->request);
+  call->channel = ChannelTo(envelope.to);
+  call->context.set_deadline(DeadlineIn(envelope.timeout));
+  v1::Election::Stub stub(call->channel);
+  method(*stub.async(), &call->context, &call->request, &call->response,
+         [this, call, id = envelope.id, to = envelope.to](const grpc::Status& status) {
+           if (!status.ok()) {
+             DropChannel(to, call->channel);
+             LogDebug("peers", "request failed", {{"peer", ToString(to)}, {"error", status.error_message()}});
+             inbox_.Post(election::CallFailed{id, FailureOf(status)});
+           } else if (auto reply = Decode(call->response); reply.ok()) {
+             inbox_.Post(election::ReplyReceived{id, *std::move(reply)});
+           } else {
+             LogWarning("peers", "an answer makes no sense: ignored",
+                        {{"peer", ToString(to)}, {"reason", std::string(reply.status().message())}});
+             inbox_.Post(election::CallFailed{id, Failure::kClosed});
+           }
+           Leave(&call->context);
+         });
+}
+
+void PeerClient::Send(election::SendRequest envelope) {
+  std::visit(
+      [&](const auto& request) {
+        using R = std::decay_t<decltype(request)>;
+        if constexpr (std::is_same_v<R, election::GreetRequest>) {
+          Begin<v1::GreetResponse>(envelope, request, [](auto& stub, auto... a) { stub.Greet(a...); });
+        } else if constexpr (std::is_same_v<R, election::CampaignRequest>) {
+          Begin<v1::CampaignResponse>(envelope, request, [](auto& stub, auto... a) { stub.Campaign(a...); });
+        } else if constexpr (std::is_same_v<R, election::PrepareRequest>) {
+          Begin<v1::PrepareResponse>(envelope, request, [](auto& stub, auto... a) { stub.Prepare(a...); });
+        } else if constexpr (std::is_same_v<R, election::LeadRequest>) {
+          Begin<v1::LeadResponse>(envelope, request, [](auto& stub, auto... a) { stub.Lead(a...); });
+        } else {
+          static_assert(std::is_same_v<R, election::YieldRequest>);
+          Begin<v1::YieldResponse>(envelope, request, [](auto& stub, auto... a) { stub.Yield(a...); });
+        }
+      },
+      envelope.request);
+}
+
+// --------------------------------------------------------------------------------------------------------- dials
+
+void PeerClient::Dial(const election::Dial& dial) {
+  using Outcome = election::Dialled::Outcome;
+  const Instant deadline = ReadMonotonicClock() + std::max(dial.window, kLeastDialWindow);
+  dialler_.Dial(dial.to, dial.window, [this, dial, deadline](TcpOutcome outcome) {
+    switch (outcome) {
+      case TcpOutcome::kConnected:
+        return Identify(dial, deadline);
+      case TcpOutcome::kRefused:
+        inbox_.Post(election::Dialled{dial.id, Outcome::kRefused, {}});
+        return;
+      case TcpOutcome::kUnreachable:
+        inbox_.Post(election::Dialled{dial.id, Outcome::kUnreachable, {}});
+        return;
+      case TcpOutcome::kNoConnect:
+        inbox_.Post(election::Dialled{dial.id, Outcome::kNoConnect, {}});
+        return;
+    }
+  });
+}
+
+// Somebody listens: who?
+void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
+  using Outcome = election::Dialled::Outcome;
+  auto call = std::make_shared<Call<v1::GreetRequest, v1::GreetResponse>>();
+  if (!Enter(&call->context)) {
+    inbox_.Post(election::Dialled{dial.id, Outcome::kMute, {}});
+    return;
+  }
+  Encode(header_, call->request.mutable_header());
+  call->request.set_only_identify(true);
+  call->channel = FreshChannel(dial.to);
+  call->context.set_deadline(DeadlineIn(deadline - ReadMonotonicClock()));
+  v1::Election::Stub stub(call->channel);
+  stub.async()->Greet(&call->context, &call->request, &call->response, [this, call, dial](const grpc::Status& status) {
+    election::Dialled dialled{dial.id, Outcome::kMute, {}};
+    if (status.ok()) {
+      // Whatever answers without making sense is no member of ours: an identity of nobody.
+      dialled.outcome = Outcome::kAnswered;
+      if (auto header = Decode(call->response.header()); header.ok()) dialled.answered_by = header->self;
+    } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+      dialled.outcome = Outcome::kAnswered;
+    } else if (FailureOf(status) == Failure::kRefused) {
+      dialled.outcome = Outcome::kRefused;  // it ended between the two connections
+    }
+    inbox_.Post(dialled);
+    Leave(&call->context);
+  });
+}
+
+// ------------------------------------------------------------------------------------------------------- streams
+
+// This member's stream to a leader. Its state is guarded by the client's mutex. Deletes itself in OnDone.
+class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::FollowRequest, v1::FollowResponse> {
+ public:
+  FollowStream(PeerClient& client, StreamId stream_id, Endpoint to)
+      : id(stream_id), client_(client), to_(std::move(to)), channel_(FreshChannel(to_)) {}
+
+  // With the client's mutex held.
+  void Begin(const election::FollowerReport& first) {
+    v1::Election::Stub stub(channel_);
+    stub.async()->Follow(&context_, this);
+    AddHold();  // writes come from outside of reactions; let go when the reads end
+    StartRead(&response_);
+    Send(first);
+    StartCall();
+  }
+  void Send(const election::FollowerReport& report) {
+    waiting_ = report;
+    Write();
+  }
+  void Close() {
+    told_ = true;
+    context_.TryCancel();
+  }
+
+  const StreamId id;
+
+ private:
+  // One write in flight; a report that waits is replaced by a newer one.
+  void Write() {
+    if (writing_ || over_ || !waiting_) return;
+    request_.Clear();
+    Encode(*waiting_, &request_);
+    waiting_.reset();
+    writing_ = true;
+    StartWrite(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    absl::StatusOr<election::Beat> beat = absl::CancelledError();
+    if (ok) beat = Decode(response_);
+    if (ok && !beat.ok()) {
+      LogWarning("peers", "a beat makes no sense: stream closed",
+                 {{"peer", ToString(to_)}, {"reason", std::string(beat.status().message())}});
+    }
+    {
+      const std::lock_guard lock(client_.mutex_);  // so that no beat follows CloseStream
+      if (ok && !beat.ok()) context_.TryCancel();  // the next read fails
+      if (ok) {
+        if (!told_ && beat.ok()) (void)client_.inbox_.Offer(election::BeatReceived{id, *std::move(beat)});
+        StartRead(&response_);
+        return;
+      }
+      over_ = true;
+    }
+    RemoveHold();
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(client_.mutex_);
+    writing_ = false;
+    if (ok) Write();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    LogDebug("peers", "stream to a leader is over", {{"peer", ToString(to_)}, {"status", status.error_message()}});
+    {
+      const std::lock_guard lock(client_.mutex_);
+      if (!told_) client_.inbox_.Post(election::StreamClosed{id, FailureOf(status)});
+      client_.streams_.erase(id);
+      client_.left_.notify_all();  // from here on the client may be gone
+    }
+    delete this;
+  }
+
+  PeerClient& client_;
+  const Endpoint to_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  grpc::ClientContext context_;
+  v1::FollowRequest request_;    // of the write in progress
+  v1::FollowResponse response_;  // of the read in progress
+  std::optional<election::FollowerReport> waiting_;
+  bool writing_ = false;
+  bool over_ = false;  // nothing may be started any more
+  bool told_ = false;  // the core has closed the stream: no more events
+};
+
+void PeerClient::OpenFollow(election::OpenFollow open) {
+  const std::lock_guard lock(mutex_);
+  if (ending_ || streams_.contains(open.id)) return;
+  auto* stream = new FollowStream(*this, open.id, open.to);
+  streams_.emplace(open.id, stream);
+  stream->Begin(open.first);
+}
+
+void PeerClient::SendReport(election::SendReport report) {
+  const std::lock_guard lock(mutex_);
+  const auto found = streams_.find(report.id);
+  if (found != streams_.end()) found->second->Send(report.report);
+}
+
+void PeerClient::CloseStream(StreamId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = streams_.find(id);
+  if (found != streams_.end()) found->second->Close();
+}
+
+PeerClient::~PeerClient() {
+  std::unique_lock lock(mutex_);
+  ending_ = true;
+  for (grpc::ClientContext* context : calls_) context->TryCancel();
+  for (const auto& [id, stream] : streams_) stream->Close();
+  left_.wait(lock, [this] { return calls_.empty() && streams_.empty(); });
+}
+
+}  // namespace hive::coordinator

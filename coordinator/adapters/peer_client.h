@@ -1,0 +1,91 @@
+// Reaches other members: requests, dials and follow streams, over gRPC's callback API.
+//
+// Requests to one address share a channel, until a call on it fails: then it is thrown away, since a fresh one connects
+// at once where an old one may sit out a reconnect backoff, or a TCP retransmission backoff after a partition. A follow
+// stream and a dial have channels of their own for the same reason.
+//
+// Thread rule: the PeerSender members are the runtime's; events are posted from gRPC's threads.
+// Lifetime: outlived by the inbox. The destructor cancels everything and waits until gRPC has let go.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+#include "coordinator/adapters/tcp_dial.h"
+#include "coordinator/election/messages.h"
+#include "coordinator/runtime/event_inbox.h"
+#include "coordinator/runtime/ports.h"
+#include "hive/v1/election.grpc.pb.h"
+
+namespace hive::coordinator {
+
+// What a failed call says of the peer. Not certain = kClosed, which proves nothing by itself.
+election::Failure FailureOf(const grpc::Status& status);
+
+// "ipv4:10.0.0.1:7400": never resolved.
+std::string GrpcTarget(const Endpoint& endpoint);
+
+// A channel to `to` that shares no connection with any other, and reconnects within tens of milliseconds.
+std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to);
+
+class PeerClient final : public PeerSender {
+ public:
+  // Calls and dials in flight: several to each of a hundred members. Beyond that they fail at once.
+  static constexpr size_t kMaxCalls = 1024;
+  // A channel unused for so long is dropped: its member is gone, or is heard by other means.
+  static constexpr Duration kChannelIdle = Seconds(60);
+  // A dial waits at least so long for the answer of a peer that has accepted its connection.
+  static constexpr Duration kLeastDialWindow = Millis(100);
+
+  // `header` is what this member's dials carry.
+  PeerClient(election::Header header, EventInbox& inbox);
+  ~PeerClient() override;
+
+  void Send(election::SendRequest request) override;
+  void Dial(const election::Dial& dial) override;
+  void OpenFollow(election::OpenFollow open) override;
+  void SendReport(election::SendReport report) override;
+  void CloseStream(election::StreamId id) override;
+
+ private:
+  struct PooledChannel {
+    std::shared_ptr<grpc::Channel> channel;
+    Instant used;
+  };
+  template <typename Request, typename Response>
+  struct Call;
+  class FollowStream;
+
+  std::shared_ptr<grpc::Channel> ChannelTo(const Endpoint& to);
+  void DropChannel(const Endpoint& to, const std::shared_ptr<grpc::Channel>& channel);
+
+  // Takes part in the count that the destructor waits for. False when there are too many, or the client is ending.
+  bool Enter(grpc::ClientContext* context);
+  void Leave(grpc::ClientContext* context);
+
+  template <typename Response, typename Request, typename Method>
+  void Begin(const election::SendRequest& envelope, const Request& request, Method method);
+  void Identify(const election::Dial& dial, Instant deadline);
+
+  const election::Header header_;
+  EventInbox& inbox_;
+
+  std::mutex mutex_;  // guards what follows, and the streams' state
+  std::condition_variable left_;
+  bool ending_ = false;
+  std::map<Endpoint, PooledChannel> channels_;
+  std::set<grpc::ClientContext*> calls_;                 // in flight, to be cancelled at the end
+  std::map<election::StreamId, FollowStream*> streams_;  // delete themselves
+
+  TcpDialler dialler_;  // the last member: its thread ends first
+};
+
+}  // namespace hive::coordinator

@@ -1,0 +1,316 @@
+#include "coordinator/adapters/peer_service.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/app/log.h"
+#include "common/net/clock.h"
+#include "coordinator/adapters/peer_codec.h"
+
+namespace hive::coordinator {
+namespace {
+
+using election::RequestId;
+using election::StreamId;
+
+grpc::Status Busy() {
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "this member has more requests waiting than it can answer"};
+}
+
+bool IsLast(const election::Beat& beat) { return beat.state != election::LeaderState::kOpen; }
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------- unary calls
+
+// A request that waits for the core's reply. Deletes itself when gRPC is done with it.
+class PeerService::PendingCall : public grpc::ServerUnaryReactor {
+ public:
+  PendingCall(PeerService& service, RequestId call_id)
+      : id(call_id), received(ReadMonotonicClock()), service_(service) {}
+
+  virtual void Write(const election::Reply& reply) = 0;
+
+  const RequestId id;
+  const Instant received;
+
+ private:
+  // The caller gave up, or is gone.
+  void OnCancel() override {
+    if (service_.Take(id) != nullptr) Finish(grpc::Status::CANCELLED);
+  }
+  void OnDone() override { delete this; }
+
+  PeerService& service_;
+};
+
+template <typename Response>
+class PeerService::TypedCall final : public PendingCall {
+ public:
+  TypedCall(PeerService& service, RequestId call_id, Response* response)
+      : PendingCall(service, call_id), response_(response) {}
+
+  void Write(const election::Reply& reply) override { Encode(reply, response_); }
+
+ private:
+  Response* const response_;  // gRPC's; valid until the call is finished
+};
+
+PeerService::PeerService(election::Header header, EventInbox& inbox) : header_(std::move(header)), inbox_(inbox) {}
+
+PeerService::~PeerService() = default;
+
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* PeerService::Receive(const char* rpc, grpc::CallbackServerContext* context,
+                                               const Request* request, Response* response) {
+  auto decoded = Decode(*request);
+  if (!decoded.ok()) {
+    const std::string reason(decoded.status().message());
+    LogWarning("peers", "a request makes no sense: refused",
+               {{"peer", context->peer()}, {"request", rpc}, {"reason", reason}});
+    Encode(election::Reply(election::Refusal{header_, "malformed: " + reason}), response);
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  FinishOverdue();
+  PendingCall* call = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (pending_.size() < kMaxPending) {
+      const RequestId id = next_request_++;
+      call = new TypedCall<Response>(*this, id, response);
+      pending_.emplace(id, call);
+    }
+  }
+  if (call == nullptr) {
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(Busy());
+    return reactor;
+  }
+  if (!inbox_.Offer(election::RequestReceived{call->id, *std::move(decoded)}) && Take(call->id) != nullptr) {
+    call->Finish(Busy());
+  }
+  return call;
+}
+
+PeerService::PendingCall* PeerService::Take(RequestId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = pending_.find(id);
+  if (found == pending_.end()) return nullptr;
+  PendingCall* call = found->second;
+  pending_.erase(found);
+  return call;
+}
+
+void PeerService::FinishOverdue() {
+  const Instant oldest = ReadMonotonicClock() - kAnswerLimit;
+  for (;;) {
+    PendingCall* call = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      // Ids grow with time: the first is the oldest.
+      if (pending_.empty() || pending_.begin()->second->received > oldest) return;
+      call = pending_.begin()->second;
+      pending_.erase(pending_.begin());
+    }
+    call->Finish({grpc::StatusCode::DEADLINE_EXCEEDED, "this member has not made up its mind"});
+  }
+}
+
+void PeerService::Reply(election::SendReply reply) {
+  PendingCall* call = Take(reply.id);
+  if (call == nullptr) return;
+  call->Write(reply.reply);
+  call->Finish(grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* PeerService::Greet(grpc::CallbackServerContext* context, const v1::GreetRequest* request,
+                                             v1::GreetResponse* response) {
+  if (!request->only_identify()) return Receive("Greet", context, request, response);
+  Encode(header_, response->mutable_header());
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(grpc::Status::OK);
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* PeerService::Campaign(grpc::CallbackServerContext* context,
+                                                const v1::CampaignRequest* request, v1::CampaignResponse* response) {
+  return Receive("Campaign", context, request, response);
+}
+
+grpc::ServerUnaryReactor* PeerService::Prepare(grpc::CallbackServerContext* context, const v1::PrepareRequest* request,
+                                               v1::PrepareResponse* response) {
+  return Receive("Prepare", context, request, response);
+}
+
+grpc::ServerUnaryReactor* PeerService::Lead(grpc::CallbackServerContext* context, const v1::LeadRequest* request,
+                                            v1::LeadResponse* response) {
+  return Receive("Lead", context, request, response);
+}
+
+grpc::ServerUnaryReactor* PeerService::Yield(grpc::CallbackServerContext* context, const v1::YieldRequest* request,
+                                             v1::YieldResponse* response) {
+  return Receive("Yield", context, request, response);
+}
+
+grpc::ServerUnaryReactor* PeerService::TakeOver(grpc::CallbackServerContext* context, const v1::TakeOverRequest*,
+                                                v1::TakeOverResponse*) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish({grpc::StatusCode::UNIMPLEMENTED, "this version does not hand leadership over: it elects"});
+  return reactor;
+}
+
+// ------------------------------------------------------------------------------------------------------ streams
+
+// One follower's stream, at the leader's side. Its state is guarded by the service's mutex. Deletes itself in OnDone.
+class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse> {
+ public:
+  FollowStream(PeerService& service, StreamId stream_id, std::string peer)
+      : id(stream_id), service_(service), peer_(std::move(peer)) {}
+
+  void Begin() { StartRead(&request_); }
+
+  // With the service's mutex held, as WriteOrFinish, End and Report are too.
+  void Send(election::Beat beat) {
+    if (waiting_ && IsLast(*waiting_)) return;
+    waiting_ = std::move(beat);
+    WriteOrFinish();
+  }
+  void Close() {
+    told_ = true;
+    closing_ = true;
+    WriteOrFinish();
+  }
+
+  const StreamId id;
+
+ private:
+  // One write in flight; Finish only when there is none.
+  void WriteOrFinish() {
+    if (writing_ || finished_) return;
+    if (end_) {
+      finished_ = true;
+      Finish(*end_);
+    } else if (waiting_) {
+      response_.Clear();
+      Encode(*waiting_, &response_);
+      waiting_.reset();
+      writing_ = true;
+      StartWrite(&response_);
+    } else if (closing_) {
+      finished_ = true;
+      Finish(grpc::Status::OK);
+    }
+  }
+
+  // Ends the stream without writing what waits.
+  void End(const grpc::Status& status) {
+    if (!end_) end_ = status;
+    WriteOrFinish();
+  }
+
+  // Tells the core that the stream is over, once, unless it has closed the stream itself.
+  void Report() {
+    if (!std::exchange(told_, true)) {
+      service_.inbox_.Post(election::StreamClosed{id, election::Failure::kClosed});
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    absl::StatusOr<election::FollowerReport> report = absl::CancelledError("the follower has closed its side");
+    if (ok) report = Decode(request_);
+    if (ok && !report.ok()) {
+      LogWarning("peers", "a follower's report makes no sense: stream closed",
+                 {{"peer", peer_}, {"reason", std::string(report.status().message())}});
+    }
+    const std::lock_guard lock(service_.mutex_);  // so that no report follows CloseStream
+    if (!report.ok()) {
+      Report();
+      End(ok ? grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, std::string(report.status().message()))
+             : grpc::Status::OK);
+      return;
+    }
+    if (finished_ || end_) return;
+    // A report that finds no room is dropped: the next one says the same, and newer.
+    if (!told_) (void)service_.inbox_.Offer(election::ReportReceived{id, *std::move(report)});
+    StartRead(&request_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(service_.mutex_);
+    writing_ = false;
+    if (ok) {
+      WriteOrFinish();
+    } else {
+      End(grpc::Status::CANCELLED);
+    }
+  }
+
+  void OnCancel() override {
+    const std::lock_guard lock(service_.mutex_);
+    Report();
+    End(grpc::Status::CANCELLED);
+  }
+
+  void OnDone() override {
+    {
+      const std::lock_guard lock(service_.mutex_);
+      Report();
+      service_.streams_.erase(id);
+    }
+    delete this;
+  }
+
+  PeerService& service_;
+  const std::string peer_;
+  v1::FollowRequest request_;    // of the read in progress
+  v1::FollowResponse response_;  // of the write in progress
+
+  std::optional<election::Beat> waiting_;
+  bool writing_ = false;
+  bool closing_ = false;             // finish once nothing waits
+  std::optional<grpc::Status> end_;  // finish once nothing is being written
+  bool finished_ = false;            // nothing may be started any more
+  bool told_ = false;                // the core knows that the stream is over: no more events
+};
+
+grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse>* PeerService::Follow(
+    grpc::CallbackServerContext* context) {
+  class Refused final : public grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse> {
+   public:
+    Refused() { Finish(Busy()); }
+    void OnDone() override { delete this; }
+  };
+
+  FollowStream* stream = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (streams_.size() >= kMaxStreams) return new Refused;
+    stream = new FollowStream(*this, next_stream_, context->peer());
+    next_stream_ += 2;
+    if (!inbox_.Offer(election::FollowOpened{stream->id})) {
+      delete stream;
+      return new Refused;
+    }
+    streams_.emplace(stream->id, stream);
+    stream->Begin();
+  }
+  return stream;
+}
+
+void PeerService::SendBeat(election::SendBeat beat) {
+  const std::lock_guard lock(mutex_);
+  const auto found = streams_.find(beat.id);
+  if (found != streams_.end()) found->second->Send(std::move(beat.beat));
+}
+
+void PeerService::CloseStream(StreamId id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = streams_.find(id);
+  if (found != streams_.end()) found->second->Close();
+}
+
+}  // namespace hive::coordinator

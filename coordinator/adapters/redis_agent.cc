@@ -1,0 +1,327 @@
+#include "coordinator/adapters/redis_agent.h"
+
+#include <netdb.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "common/app/log.h"
+#include "common/net/clock.h"
+#include "coordinator/replication/info.h"
+
+namespace hive::coordinator {
+namespace {
+
+using replication::RedisCommand;
+using replication::RedisStatus;
+
+constexpr const char* kLog = "redis";
+
+bool Readable(const Fd& fd) {
+  pollfd polled{fd.get(), POLLIN, 0};
+  return ::poll(&polled, 1, 0) > 0;
+}
+
+void Signal(const Fd& event) {
+  const uint64_t one = 1;
+  (void)!::write(event.get(), &one, sizeof one);
+}
+
+// An IP is its own answer; a name is looked up as any program does it, /etc/hosts included. Blocks.
+std::optional<Endpoint> Lookup(const std::string& host, uint16_t port) {
+  if (auto ip = CanonicalIp(host)) return Endpoint{*ip, port};
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* raw = nullptr;
+  if (::getaddrinfo(host.c_str(), nullptr, &hints, &raw) != 0 || raw == nullptr) return std::nullopt;
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> found(raw, ::freeaddrinfo);
+  char ip[NI_MAXHOST];
+  if (::getnameinfo(found->ai_addr, found->ai_addrlen, ip, sizeof ip, nullptr, 0, NI_NUMERICHOST) != 0) {
+    return std::nullopt;
+  }
+  return Endpoint{CanonicalIp(ip).value_or(ip), port};
+}
+
+// The sections that ParseInfo reads. Several at once are understood from redis 7 on.
+std::vector<std::string> InfoCommand(const RedisStatus& known) {
+  if (replication::MajorVersion(known.version) < 7) return {"INFO"};
+  return {"INFO", "server", "persistence", "replication", "keyspace"};
+}
+
+std::vector<std::string> Spell(const RedisCommand& command) {
+  switch (command.kind) {
+    case RedisCommand::Kind::kRead:
+      return {};
+    case RedisCommand::Kind::kPark:
+      return {"REPLICAOF", replication::kNobody.ip, std::to_string(replication::kNobody.port)};
+    case RedisCommand::Kind::kPromote:
+      return {"REPLICAOF", "NO", "ONE"};
+    case RedisCommand::Kind::kReplicate:
+      return {"REPLICAOF", command.master.ip, std::to_string(command.master.port)};
+    case RedisCommand::Kind::kServeStale:
+      return {"CONFIG", "SET", "replica-serve-stale-data", "yes"};
+  }
+  return {};
+}
+
+}  // namespace
+
+RedisAgent::RedisAgent(RedisAgentOptions options, EventInbox& inbox)
+    : options_(std::move(options)),
+      inbox_(inbox),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      connection_(interrupt_.get()),
+      errands_(
+          [this] {
+            return RedisCredentials{options_.user, options_.password().value_or("")};
+          },
+          inbox),
+      thread_([this] { Run(); }) {}
+
+RedisAgent::~RedisAgent() {
+  Signal(interrupt_);
+  thread_.join();
+}
+
+std::string RedisAgent::Name() const { return options_.host + ":" + std::to_string(options_.port); }
+
+// ----------------------------------------------------------------------------------------------------- the thread
+
+void RedisAgent::Run() {
+  while (!Readable(interrupt_)) {
+    if (connection_.open() || Reconnect()) Serve();
+  }
+}
+
+// One round with an open connection: commands, INFO if it is due, then sleep.
+void RedisAgent::Serve() {
+  for (const election::CommandRedis& command : TakeCommands()) inbox_.Post(Execute(command));
+  if (connection_.open() && ReadMonotonicClock() >= next_read_) {
+    if (const auto trouble = ReadStatus(); trouble && trouble->mute) TellMute();
+    if (connection_.open()) ReportStatus();
+  }
+  if (!connection_.open()) return;
+  Sleep(next_read_, true);
+  if (Readable(connection_.socket()) && connection_.Broken()) connection_.Close();
+}
+
+// Opens a connection that is closed. False after a pause, when that was in vain.
+bool RedisAgent::Reconnect() {
+  std::optional<Trouble> trouble;
+  for (int attempt = 0; attempt < kQuickAttempts; ++attempt) {
+    trouble = Connect();
+    if (!trouble) {
+      TellBack();
+      ReportStatus();
+      return true;
+    }
+    if (!trouble->closed) break;
+  }
+  if (Readable(interrupt_)) return false;
+  ++failed_attempts_;
+  if (trouble->mute) {
+    TellMute();
+  } else {
+    TellLost(*trouble);
+  }
+  RefuseCommands(trouble->detail);
+  Sleep(ReadMonotonicClock() + RetryDelay(*trouble), false);
+  return false;
+}
+
+Duration RedisAgent::RetryDelay(const Trouble& trouble) {
+  if (trouble.password) return kPasswordRetry;
+  return failed_attempts_ <= kShortRetries ? kRetry : kLongRetry;
+}
+
+// Connects, authenticates, and reads INFO.
+std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
+  const std::optional<Endpoint> redis = Lookup(options_.host, options_.port);
+  if (!redis) return Trouble{.detail = "the name does not resolve"};
+  switch (connection_.Connect(*redis, options_.redis_timeout)) {
+    case TcpOutcome::kConnected:
+      break;
+    case TcpOutcome::kRefused:
+      return Trouble{.detail = "connection refused", .refused = true};
+    case TcpOutcome::kUnreachable:
+      return Trouble{.detail = "no route to it"};
+    case TcpOutcome::kNoConnect:
+      return Trouble{.detail = "no answer"};
+  }
+  const absl::StatusOr<std::string> password = options_.password();
+  if (!password.ok()) {
+    connection_.Close();
+    return Trouble{.detail = std::string(password.status().message()), .password = true};
+  }
+  const AuthOutcome auth = Authenticate(connection_, {options_.user, *password}, options_.redis_timeout);
+  authenticated_ = !password->empty() && !auth.needless && !auth.error;
+  if (auth.no_answer) {
+    const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
+    return Trouble{.detail = "no answer to AUTH", .closed = !mute, .mute = mute};
+  }
+  if (auth.error) {
+    connection_.Close();
+    return Trouble{.detail = *auth.error + ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password",
+                   .password = true};
+  }
+  return ReadStatus();
+}
+
+// INFO -> status_. On trouble the connection is closed.
+std::optional<RedisAgent::Trouble> RedisAgent::ReadStatus() {
+  const std::optional<RedisReply> reply = connection_.Execute(InfoCommand(status_), options_.redis_timeout);
+  next_read_ = ReadMonotonicClock() + options_.beat_interval;
+  if (!reply) {
+    const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
+    return Trouble{.detail = mute ? "no answer to INFO" : "it closed the connection", .closed = !mute, .mute = mute};
+  }
+  status_.busy = reply->IsError("BUSY");
+  if (status_.busy || reply->IsError("LOADING")) {
+    status_.loading = !status_.busy;
+    return std::nullopt;
+  }
+  Trouble trouble{.detail = reply->is_error() ? "INFO: " + reply->text : "its INFO makes no sense"};
+  if (BlamesPassword(*reply)) {
+    trouble.detail += ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password";
+    trouble.password = true;
+  }
+  std::optional<RedisStatus> status;
+  if (!reply->is_error()) status = replication::ParseInfo(reply->text);
+  if (!status) {
+    connection_.Close();
+    return trouble;
+  }
+  status_ = *std::move(status);
+  const int major = replication::MajorVersion(status_.version);
+  if (major > 0 && major < kOldestVersion && !std::exchange(fatal_told_, true)) {
+    options_.on_fatal("redis at " + Name() + " is version " + status_.version +
+                      ": a hive needs 5.0 or newer; run a newer redis-server");
+  }
+  if (configured_run_ != status_.run_id) ConfigureNewRun();
+  return std::nullopt;
+}
+
+void RedisAgent::ConfigureNewRun() {
+  configured_run_ = status_.run_id;
+  if (!authenticated_) return;
+  const std::string password = options_.password().value_or("");
+  std::vector<std::vector<std::string>> settings{{"CONFIG", "SET", "masterauth", password}};
+  if (!options_.user.empty()) settings.push_back({"CONFIG", "SET", "masteruser", options_.user});
+  for (const auto& setting : settings) {
+    const auto reply = connection_.Execute(setting, options_.redis_timeout);
+    if (!reply || !reply->is_error()) continue;
+    LogWarning(kLog, "redis does not let us set what it needs to replicate a leader that has a password",
+               {{"redis", Name()}, {"setting", setting[2]}, {"error", reply->text}});
+  }
+}
+
+// ------------------------------------------------------------------------------------------------- what is told
+
+void RedisAgent::TellLost(const Trouble& trouble) {
+  if (last_trouble_ != trouble.detail) {
+    last_trouble_ = trouble.detail;
+    LogWarning(kLog, "cannot use the local redis: waiting for it", {{"redis", Name()}, {"reason", trouble.detail}});
+  }
+  if (std::exchange(lost_told_, true)) return;
+  inbox_.Post(election::RedisLost{trouble.detail});
+}
+
+void RedisAgent::TellMute() {
+  if (std::exchange(mute_told_, true)) return;
+  LogWarning(kLog, "the local redis does not answer",
+             {{"redis", Name()}, {"for_ms", ToMillis(options_.redis_timeout)}});
+  inbox_.Post(election::RedisMute{});
+}
+
+void RedisAgent::TellBack() {
+  failed_attempts_ = 0;
+  last_trouble_.clear();
+  const bool new_run = std::exchange(greeted_run_, status_.run_id) != status_.run_id;
+  const bool was_lost = std::exchange(lost_told_, false);
+  const bool was_mute = std::exchange(mute_told_, false);
+  if (new_run || was_lost || was_mute) {
+    LogInfo(kLog, "the local redis answers",
+            {{"redis", Name()}, {"version", status_.version}, {"run_id", status_.run_id}});
+  }
+}
+
+// A run that has answered nothing but -BUSY yet cannot be told apart from another: nothing to report.
+void RedisAgent::ReportStatus() {
+  if (!status_.run_id.empty()) inbox_.Post(election::RedisReported{status_});
+}
+
+// ------------------------------------------------------------------------------------------------------ commands
+
+void RedisAgent::Command(const election::CommandRedis& command) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (commands_.size() < kMaxCommands) {
+      commands_.push_back(command);
+      Signal(wake_);
+      return;
+    }
+  }
+  inbox_.Post(election::RedisDone{command.id, false, "too many commands wait for it", {}});
+}
+
+std::vector<election::CommandRedis> RedisAgent::TakeCommands() {
+  const std::lock_guard lock(mutex_);
+  uint64_t count = 0;
+  (void)!::read(wake_.get(), &count, sizeof count);
+  return std::exchange(commands_, {});
+}
+
+void RedisAgent::RefuseCommands(const std::string& why) {
+  for (const election::CommandRedis& command : TakeCommands()) {
+    inbox_.Post(election::RedisDone{command.id, false, why, {}});
+  }
+}
+
+election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
+  election::RedisDone done{command.id, false, "", {}};
+  if (auto error = Obey(command.command)) {
+    done.error = *std::move(error);
+  } else if (const auto trouble = ReadStatus()) {
+    done.error = trouble->detail;
+  } else {
+    done.ok = true;
+    done.status = status_;
+  }
+  if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout) TellMute();
+  return done;
+}
+
+// Nothing on success, else what redis has against it, by the command's name: "REPLICAOF NO ONE: NOPERM ...".
+std::optional<std::string> RedisAgent::Obey(const RedisCommand& command) {
+  if (command.kind == RedisCommand::Kind::kRead) return std::nullopt;
+  const auto reply = connection_.Execute(Spell(command), options_.redis_timeout);
+  if (!reply) return ToString(command) + ": no answer";
+  if (reply->is_error()) return ToString(command) + ": " + reply->text;
+  if (command.kind != RedisCommand::Kind::kPromote) return std::nullopt;
+
+  const auto role = connection_.Execute({"ROLE"}, options_.redis_timeout);
+  if (!role) return std::string("ROLE: no answer");
+  if (role->is_error()) return "ROLE: " + role->text;
+  if (role->elements.empty() || role->elements[0].text != "master") {
+    return std::string("ROLE: it is no master, although it was promoted");
+  }
+  return std::nullopt;
+}
+
+// Sleeps until a command, the end, `until`, or (if watched) a byte or an end from redis.
+void RedisAgent::Sleep(Instant until, bool watch_redis) {
+  const Duration left = until - ReadMonotonicClock();
+  if (left <= Duration(0)) return;
+  pollfd polled[3] = {{wake_.get(), POLLIN, 0},
+                      {interrupt_.get(), POLLIN, 0},
+                      {watch_redis ? connection_.socket().get() : -1, POLLIN, 0}};
+  (void)::poll(polled, 3, static_cast<int>(ToMillis(left)) + 1);
+}
+
+}  // namespace hive::coordinator

@@ -1,0 +1,63 @@
+// Serves hive.v1.LeaderWatch: proxies watch who leads. Each watcher has one write in flight and then gets the newest
+// state, never a queue. It is written to at once when the leader or the write state changes, and once per beat, so that
+// silence means trouble.
+//
+// Thread rule: Publish from the runtime's thread; the rest is gRPC's and a beat thread of its own. One mutex guards all
+// watchers, for the reason that peer_service.h gives.
+// Lifetime: outlives the server.
+#pragma once
+
+#include <grpcpp/grpcpp.h>
+
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "common/base/time.h"
+#include "coordinator/election/messages.h"
+#include "coordinator/runtime/ports.h"
+#include "hive/v1/leader_watch.grpc.pb.h"
+
+namespace hive::coordinator {
+
+class WatchService final : public v1::LeaderWatch::CallbackService, public WatchSink {
+ public:
+  // Watchers at a time. Each member's proxy watches one coordinator; all of them may watch one.
+  static constexpr size_t kMaxWatchers = 1000;
+
+  // A proxy's lease, of leader_timeout: in a partition it ends before the other side can have promoted.
+  static constexpr Duration LeaseOf(Duration leader_timeout) { return leader_timeout * 7 / 10; }
+
+  struct Options {
+    std::string hive;
+    Duration beat_interval{0};
+    Duration lease{0};
+  };
+  explicit WatchService(Options options);
+  ~WatchService() override;  // after the server has been shut down
+
+  void Publish(const election::LeaderView& view) override;
+
+  grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* Watch(grpc::CallbackServerContext* context) override;
+
+  size_t watchers() const;
+
+ private:
+  class Watcher;
+
+  v1::WatchResponse Response(uint64_t echoed_sequence) const;  // with the mutex held
+  void Beat();
+
+  const Options options_;
+  mutable std::mutex mutex_;  // guards what follows, and the watchers' state
+  std::condition_variable wake_;
+  bool ending_ = false;
+  election::LeaderView view_;
+  std::set<Watcher*> watchers_;  // delete themselves
+  std::thread beat_;             // the last member
+};
+
+}  // namespace hive::coordinator

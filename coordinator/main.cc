@@ -1,0 +1,205 @@
+// hive-coordinator: wiring only.
+//
+// Threads: this one (watchdog), the runtime's, redis's two, discovery's two, the dialler's, the watch beat's, the state
+// file's, the log's, and gRPC's.
+#include <sys/random.h>
+
+#include <atomic>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "common/app/flags.h"
+#include "common/app/grpc_server.h"
+#include "common/app/health.h"
+#include "common/app/log.h"
+#include "common/app/redis_password.h"
+#include "common/app/shutdown.h"
+#include "common/app/version.h"
+#include "common/net/clock.h"
+#include "coordinator/adapters/discovery.h"
+#include "coordinator/adapters/health_reporter.h"
+#include "coordinator/adapters/peer_client.h"
+#include "coordinator/adapters/peer_service.h"
+#include "coordinator/adapters/redis_agent.h"
+#include "coordinator/adapters/state_file.h"
+#include "coordinator/adapters/state_service.h"
+#include "coordinator/adapters/watch_service.h"
+#include "coordinator/election/config.h"
+#include "coordinator/options.h"
+#include "coordinator/runtime/event_inbox.h"
+#include "coordinator/runtime/runtime.h"
+#include "coordinator/status_command.h"
+
+namespace hive::coordinator {
+namespace {
+
+constexpr int kExitUnusable = 2;  // waiting would not help
+constexpr Duration kWatchdogInterval = Millis(500);
+// A loop that has not turned for so long is stuck: liveness says so, and the kubelet restarts the container.
+constexpr Duration kStuckAfter = Seconds(2);
+constexpr Duration kHealthPatience = Seconds(1);
+
+// Why the process must end: one line for people.
+int Fail(std::string_view reason) {
+  std::fprintf(stderr, "hive-coordinator: %.*s\n", static_cast<int>(reason.size()), reason.data());
+  return kExitUnusable;
+}
+
+// Not 0, which means "unknown".
+uint64_t DrawRandom() {
+  uint64_t number = 0;
+  while (number == 0) (void)!::getrandom(&number, sizeof number, 0);
+  return number;
+}
+
+election::Config ConfigOf(const Options& options, const std::string& own_ip) {
+  election::Config config;
+  config.hive = options.hive;
+  config.self = {own_ip, DrawRandom()};
+  config.coordinator = {own_ip, options.listen.port};
+  config.redis = {own_ip, static_cast<uint16_t>(options.redis_announce_port)};
+  config.seed = DrawRandom();
+  config.beat_interval = options.beat_interval;
+  config.leader_timeout = options.leader_timeout;
+  config.election_window = options.election_window;
+  config.redis_timeout = options.redis_timeout;
+  config.bootstrap_settle = options.bootstrap_settle;
+  config.empty_wait = options.empty_wait;
+  config.dial_window = options.dial_window;
+  config.defer_to_fresher = options.defer_to_fresher;
+  return config;
+}
+
+// The runtime's thread. Stopped before anything that it drives.
+class RunningRuntime {
+ public:
+  RunningRuntime(EventInbox& inbox, Decider& decider, Ports ports)
+      : inbox_(inbox), runtime_(inbox, decider, std::move(ports)), thread_([this] { runtime_.Run(); }) {}
+  ~RunningRuntime() {
+    inbox_.Close();
+    thread_.join();
+  }
+
+  bool turns() const { return ReadMonotonicClock() - runtime_.last_turn() < kStuckAfter; }
+
+ private:
+  EventInbox& inbox_;
+  Runtime runtime_;
+  std::thread thread_;
+};
+
+// One that has found its address, until it is told to end.
+int RunMember(const Options& options, const DiscoveryOptions& discovery_options, election::Config config,
+              HealthService& health, const ShutdownSignals& shutdown) {
+  StateFile state_file(options.state_dir);
+  if (const absl::Status status = state_file.Check(); !status.ok())
+    return Fail("--state-dir: " + std::string(status.message()));
+  config.memory = state_file.Load();
+
+  EventInbox inbox;
+  const election::Header header{config.hive, config.self, config.coordinator, 0};
+  PeerService peer_service(header, inbox);
+  WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)});
+  StateService state_service(config.hive, inbox);
+  HealthReporter health_reporter(health);
+  auto server = GrpcServer::Start(
+      {.listen = {options.listen}, .services = {&peer_service, &watch_service, &state_service, health.service()}});
+  if (!server.ok()) return Fail(std::string(server.status().message()));
+
+  std::atomic<bool> fatal = false;
+  PeerClient peer_client(header, inbox);
+  RedisAgent redis_agent({.host = options.redis_host,
+                          .port = options.redis_port,
+                          .user = options.redis_user,
+                          .password = [&options] { return ReadRedisPassword(options.redis_password_file); },
+                          .beat_interval = options.beat_interval,
+                          .redis_timeout = options.redis_timeout,
+                          .on_fatal =
+                              [&fatal](const std::string& reason) {
+                                Fail(reason);
+                                fatal = true;
+                              }},
+                         inbox);
+  PeerDiscovery discovery(discovery_options, config.self.ip, inbox);
+  LogInfo("coordinator", "starts",
+          {{"version", Version()},
+           {"hive", config.hive},
+           {"member", ToString(config.coordinator)},
+           {"incarnation", config.self.incarnation},
+           {"redis", ToString(config.redis)}});
+
+  const std::unique_ptr<Decider> decider = MakeCoreDecider(std::move(config));
+  {
+    const RunningRuntime runtime(inbox, *decider,
+                                 {.peers = peer_client,
+                                  .answers = peer_service,
+                                  .redis = redis_agent,
+                                  .discovery = discovery,
+                                  .watchers = {&watch_service, &health_reporter},
+                                  .memory = state_file});
+    while (!fatal && !shutdown.Wait(kWatchdogInterval)) {
+      health.SetServing(kHealthProcess, runtime.turns());
+      health.SetServing(kHealthLiveness, runtime.turns());
+    }
+  }
+  LogInfo("coordinator", "stops");
+  health.SetServing(kHealthReadiness, false);
+  (*server)->Shutdown(Duration(0));  // first the listener, then the streams: whoever sees a reset finds a refusal
+  return fatal ? kExitUnusable : 0;
+}
+
+int Run(const Options& options) {
+  const ShutdownSignals shutdown;
+  const auto logging =
+      StartLogging({.format = ParseLogFormat(options.log_format), .level = ParseLogLevel(options.log_level)});
+  if (const auto password = ReadRedisPassword(options.redis_password_file); !password.ok()) {
+    return Fail("--redis-password-file: " + std::string(password.status().message()));
+  }
+
+  // Probes are answered from the beginning: a member that waits for DNS is alive.
+  HealthService health;
+  health.SetServing(kHealthProcess, true);
+  health.SetServing(kHealthLiveness, true);
+  health.SetServing(kHealthReadiness, false);
+  health.SetServing(kHealthStartup, false);
+  auto health_server = GrpcServer::Start({.listen = {options.health_listen},
+                                          .listen_flag = "--health-listen",
+                                          .services = {health.service()},
+                                          .reflection = false});
+  if (!health_server.ok()) return Fail(std::string(health_server.status().message()));
+
+  const DiscoveryOptions discovery{options.peers, options.dns_server, options.dns_interval};
+  std::string own_ip = options.advertise_ip;
+  if (own_ip.empty()) {
+    const OwnAddress::Answer answer =
+        OwnAddress::Find(discovery, [&shutdown](Duration at_most) { return shutdown.Wait(at_most); });
+    if (answer.outcome == OwnAddress::Outcome::kInterrupted) return 0;
+    if (answer.outcome == OwnAddress::Outcome::kAmbiguous) return Fail(answer.text);
+    own_ip = answer.ip;
+  }
+  return RunMember(options, discovery, ConfigOf(options, own_ip), health, shutdown);
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  FlagSet flags("hive-coordinator", "elects the leader of a hive of redis-servers, one beside each");
+  DeclareFlags(flags, options);
+  const CommandLine line = flags.ParseOrExit(argc, argv);
+  if (line.command == "status") return PrintStatus(options.status_target, options.json, options.watch);
+  if (line.command == "health") {
+    const HealthAnswer answer = AskHealth(options.health_target, line.arguments.front(), kHealthPatience);
+    std::printf("%s\n", answer.text.c_str());
+    return answer.status == HealthAnswer::Status::kServing ? 0 : 1;
+  }
+  CheckFlags(flags, options);
+  return Run(options);
+}
+
+}  // namespace
+}  // namespace hive::coordinator
+
+int main(int argc, char** argv) { return hive::coordinator::Main(argc, argv); }

@@ -1,0 +1,59 @@
+// The command line of hive-coordinator.
+//
+// Thread rule: main, before threads are started.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "common/app/flags.h"
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+#include "coordinator/adapters/discovery.h"
+
+namespace hive::coordinator {
+
+// Where a coordinator serves.
+inline constexpr uint16_t kElectionPort = Peers::kDefaultPort;
+inline constexpr uint16_t kHealthPort = 7402;
+
+// Defaults here are what --help shows; docs/election.md says what each duration is bound by.
+struct Options {
+  std::string hive;
+  ListenAddress listen{"", kElectionPort};
+  ListenAddress health_listen{"", kHealthPort};
+  std::string advertise_ip;  // empty: the local address that DNS lists
+  Peers peers;
+  std::optional<Endpoint> dns_server;
+  std::string redis_host = "127.0.0.1";
+  uint16_t redis_port = 6379;
+  int redis_announce_port = 0;  // 0: redis_port
+  std::string redis_user;
+  std::string redis_password_file;
+  std::string state_dir;
+  bool defer_to_fresher = true;
+  Duration beat_interval = Millis(100);
+  Duration leader_timeout = Seconds(1);
+  Duration election_window = Millis(300);
+  Duration redis_timeout = Seconds(2);
+  Duration dns_interval = Seconds(1);
+  Duration bootstrap_settle = Seconds(2);
+  Duration empty_wait = Seconds(60);
+  Duration dial_window = Millis(100);
+  std::string log_format;
+  std::string log_level = "info";
+
+  // Of the commands.
+  Endpoint status_target{"127.0.0.1", kElectionPort};
+  Endpoint health_target{"127.0.0.1", kHealthPort};
+  bool json = false;
+  bool watch = false;
+};
+
+// Declares the flags; `options` outlives `flags`.
+void DeclareFlags(FlagSet& flags, Options& options);
+
+// Rules between flags, and values found elsewhere (POD_IP, the hive's name). Exits 2 where they do not fit.
+void CheckFlags(const FlagSet& flags, Options& options);
+
+}  // namespace hive::coordinator

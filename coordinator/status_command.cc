@@ -1,0 +1,141 @@
+#include "coordinator/status_command.h"
+
+#include <google/protobuf/util/json_util.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "common/app/flags.h"
+#include "coordinator/adapters/peer_client.h"
+#include "hive/v1/hive.grpc.pb.h"
+
+namespace hive::coordinator {
+namespace {
+
+constexpr std::chrono::seconds kPatience{2};
+constexpr std::chrono::seconds kWatchEvery{1};
+
+using Row = std::vector<std::string>;
+
+// Columns padded to their widest cell, two blanks between.
+std::string FormatTable(const std::vector<Row>& rows) {
+  std::vector<size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+// "ROLE_LEADING" -> "leading".
+std::string Word(std::string name, std::string_view prefix) {
+  if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return c == '_' ? ' ' : std::tolower(c); });
+  return name;
+}
+
+std::string Span(uint64_t millis) {
+  if (millis >= 1000) millis -= millis % 1000;  // people want seconds
+  return ToString(Millis(static_cast<int64_t>(millis)));
+}
+
+std::string RedisWord(const v1::GetStateResponse& state, const v1::MemberState& member) {
+  const bool self = member.identity().ip() == state.self().ip();
+  if (member.identity().incarnation() == 0) return "?";
+  if (!member.standing().available()) return self && state.redis().loading() ? "loading" : "down";
+  if (member.leads()) return "master";
+  if (member.link_up()) return "in sync";
+  if (self && state.redis().sync_in_progress()) return "syncing";
+  return member.standing().empty() ? "empty" : "not linked";
+}
+
+Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) {
+  const bool known = member.identity().incarnation() != 0;
+  const bool self = known && member.identity().incarnation() == state.self().incarnation();
+  std::string notes;
+  if (member.gone()) notes += "gone ";
+  if (!member.listed()) notes += "not listed ";
+  return {member.coordinator().ip() + (self ? " *" : ""),
+          known ? Word(v1::Role_Name(member.role()), "ROLE_") : "never met",
+          RedisWord(state, member),
+          known ? std::to_string(member.standing().offset()) : "-",
+          member.has_lag_bytes() ? std::to_string(member.lag_bytes()) + " B" : "-",
+          known ? std::to_string(member.standing().keys()) : "-",
+          self                        ? "-"
+          : member.has_heard_ago_ms() ? Span(member.heard_ago_ms()) + " ago"
+                                      : "never",
+          notes};
+}
+
+// What it prints for JSON: all fields, by their JSON names.
+std::string FormatJson(const v1::GetStateResponse& state) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  (void)google::protobuf::util::MessageToJsonString(state, &json, options);
+  if (!json.ends_with('\n')) json += '\n';
+  return json;
+}
+
+}  // namespace
+
+std::string FormatState(const v1::GetStateResponse& state) {
+  const bool has_leader = state.leader().term() != 0;
+  std::string text = "hive " + state.hive() + ": ";
+  if (has_leader) {
+    text += state.leader().leader().ip() + " leads, term " + std::to_string(state.leader().term());
+  } else {
+    text += "no leader, term " + std::to_string(state.term());
+  }
+  text += ", writes " + Word(v1::WriteState_Name(state.write_state()), "WRITE_STATE_") + "; seen by " +
+          state.self().ip() + ", up " + Span(state.uptime_ms()) + "\n";
+  if (!state.waiting_for().empty()) text += "waiting for: " + state.waiting_for() + "\n";
+  if (state.has_last_election()) {
+    const v1::LastElection& last = state.last_election();
+    text += "last election: " + Word(v1::Evidence_Name(last.evidence()), "EVIDENCE_") + ", won by " +
+            (last.winner().ip().empty() ? "nobody" : last.winner().ip()) + " with term " + std::to_string(last.term()) +
+            " in " + ToString(Millis(static_cast<int64_t>(last.took_ms()))) + ", " + std::to_string(last.stood_size()) +
+            " stood\n";
+  }
+  std::vector<Row> rows{{"MEMBER", "ROLE", "REDIS", "OFFSET", "LAG", "KEYS", "HEARD", ""}};
+  for (const v1::MemberState& member : state.members()) rows.push_back(MemberRow(state, member));
+  return text + "\n" + FormatTable(rows);
+}
+
+int PrintStatus(const Endpoint& target, bool json, bool watch) {
+  const std::unique_ptr<v1::Hive::Stub> stub = v1::Hive::NewStub(FreshChannel(target));
+  for (;;) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + kPatience);
+    context.set_wait_for_ready(watch);  // one that restarts comes back
+    v1::GetStateResponse state;
+    const grpc::Status status = stub->GetState(&context, {}, &state);
+    if (!status.ok()) {
+      std::fprintf(stderr, "hive-coordinator: no answer from the coordinator at %s: %s\n", ToString(target).c_str(),
+                   status.error_message().c_str());
+      if (!watch) return 1;
+    } else {
+      if (watch && !json) std::fputs("\x1b[H\x1b[2J", stdout);  // home, clear
+      std::fputs((json ? FormatJson(state) : FormatState(state)).c_str(), stdout);
+      std::fflush(stdout);
+      if (std::ferror(stdout)) return 1;  // a closed pipe
+    }
+    if (!watch) return 0;
+    std::this_thread::sleep_for(kWatchEvery);
+  }
+}
+
+}  // namespace hive::coordinator

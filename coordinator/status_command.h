@@ -1,0 +1,20 @@
+// `hive-coordinator status`: the hive as a table, or as JSON.
+//
+// Thread rule: main.
+#pragma once
+
+#include <string>
+
+#include "common/base/endpoint.h"
+#include "hive/v1/hive.pb.h"
+
+namespace hive::coordinator {
+
+// The table. Pure.
+std::string FormatState(const v1::GetStateResponse& state);
+
+// Asks `target` and prints; with `watch`, again and again until the process is ended. Exit code: 1, and one line on
+// stderr, when it cannot be reached.
+int PrintStatus(const Endpoint& target, bool json, bool watch);
+
+}  // namespace hive::coordinator
