@@ -41,7 +41,7 @@ class FirstStart(scenario.Scenario):
     def test_five_one_by_one(self):
         self.first_start(5, one_by_one=1.0)
 
-    def test_three_with_a_second_that_comes_after_the_first_leads(self):
+    def test_three_one_by_one_slowly(self):
         self.first_start(3, one_by_one=3.0)
 
 
