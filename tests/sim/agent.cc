@@ -1,8 +1,8 @@
-// The agent at the local redis: one connection on which commands are carried out in order, a poll of INFO every beat, and
-// word of a redis that is lost, mute, or another run.
+// The agent at the local redis: one connection on which commands are carried out in order, a poll of INFO every beat,
+// and word of a redis that is lost, mute, or another run.
 //
-// A command is carried out only on the run that the brain was last told of: one that was meant for a redis that has been
-// restarted since must not meet its empty successor.
+// A command is carried out only on the run that the brain was last told of: one that was meant for a redis that has
+// been restarted since must not meet its empty successor.
 #include "tests/sim/coordinators.h"
 
 namespace hive::sim {

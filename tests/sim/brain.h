@@ -1,4 +1,5 @@
-// What decides in a simulated coordinator: the real election core, or a stand-in by which the simulator itself is tested.
+// What decides in a simulated coordinator: the real election core, or a stand-in by which the simulator itself is
+// tested.
 //
 // Thread rule: one thread.
 #pragma once

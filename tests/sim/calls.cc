@@ -150,7 +150,8 @@ void Coordinators::Probe(Coordinator& c, const election::ProbeRedis& probe) {
   queue_.After(passage.delay * 2, [this, to = passage.to, answer, back = passage.delay] {
     const Redis* redis = redises_.OfPod(pods_[to]);
     if (redis == nullptr) return answer(back, RedisProbed::Outcome::kRefused);
-    if (redis->stopped || redis->busy_until > queue_.now()) return answer(kRedisPatience, RedisProbed::Outcome::kSilent);
+    if (redis->stopped || redis->busy_until > queue_.now())
+      return answer(kRedisPatience, RedisProbed::Outcome::kSilent);
     // As far as INFO tells a stranger: it never led, and neither keys nor an offset.
     const bool empty = redis->parked() && redis->offset == 0 && redis->content.log.empty();
     answer(back, empty ? RedisProbed::Outcome::kEmpty : RedisProbed::Outcome::kHasData);
@@ -181,8 +182,7 @@ void Coordinators::Demote(Coordinator& c, const election::DemoteOrphan& demote) 
     queue_.After(dial.delay * 2 + back, [this, demote, answer, run, back] {
       const Redis& orphan = redises_.at(run);
       if (!orphan.alive || orphan.stopped) return answer(kRedisPatience, OrphanAnswered::Outcome::kUnreachable);
-      const bool obeyed =
-          redises_.Execute(run, {replication::RedisCommand::Kind::kReplicate, demote.master});
+      const bool obeyed = redises_.Execute(run, {replication::RedisCommand::Kind::kReplicate, demote.master});
       answer(back, obeyed ? OrphanAnswered::Outcome::kObeyed : OrphanAnswered::Outcome::kRefused);
     });
   });

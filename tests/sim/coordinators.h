@@ -1,8 +1,8 @@
 // Every coordinator process of the hive: feeds its brain events and carries out its actions, as the real runtime and
 // adapters do: calls, dials, follow streams, the agent at the local redis, DNS, the watch.
 //
-// A frozen process takes nothing in; what arrives waits in its buffers, and is seen, in order, when it wakes. What it sent
-// before travels on.
+// A frozen process takes nothing in; what arrives waits in its buffers, and is seen, in order, when it wakes. What it
+// sent before travels on.
 //
 // Thread rule: one thread.
 #pragma once
@@ -51,18 +51,18 @@ struct Coordinator {
     ProcessId callee = kNoId;  // once it has arrived there
     std::string to_ip;
   };
-  std::map<election::CallId, Call> calls;                                    // awaiting an answer
+  std::map<election::CallId, Call> calls;                                       // awaiting an answer
   std::map<election::RequestId, std::pair<ProcessId, election::CallId>> asked;  // owed an answer
   uint64_t last_request = 0;
-  uint64_t last_stream = 1;        // odd
-  std::vector<uint32_t> streams;   // rows of those that it has an end of
+  uint64_t last_stream = 1;       // odd
+  std::vector<uint32_t> streams;  // rows of those that it has an end of
 
   // The agent at the local redis.
-  RedisId agent_run = kNoId;   // which run it is connected to, and has told the brain of
+  RedisId agent_run = kNoId;  // which run it is connected to, and has told the brain of
   bool agent_told_lost = false;
   bool agent_told_mute = false;
-  SimTime agent_answered{0};   // when redis last answered anything
-  SimTime agent_next{0};       // commands are carried out in order
+  SimTime agent_answered{0};  // when redis last answered anything
+  SimTime agent_next{0};      // commands are carried out in order
   std::vector<election::CallId> agent_pending;
 
   bool resolving = false;
@@ -102,8 +102,8 @@ class Coordinators {
     ProcessId process = kNoId;
     election::StreamId id = 0;
     bool open = false;
-    SimTime next_arrival{0};  // at this end: a stream keeps its order
-    std::vector<election::Event> held;   // for this end, while packets to it vanish
+    SimTime next_arrival{0};            // at this end: a stream keeps its order
+    std::vector<election::Event> held;  // for this end, while packets to it vanish
     bool held_close = false;
   };
   struct Stream {

@@ -25,8 +25,7 @@ class Task {
   Task() = default;
 
   template <typename F>
-    requires(!std::is_same_v<std::decay_t<F>, Task>)
-  Task(F&& function) {  // NOLINT: implicit, so that a lambda is a Task
+  requires(!std::is_same_v<std::decay_t<F>, Task>) Task(F&& function) {  // NOLINT: implicit, so that a lambda is a Task
     using Fn = std::decay_t<F>;
     if constexpr (sizeof(Fn) <= kInlineBytes && std::is_nothrow_move_constructible_v<Fn>) {
       ::new (static_cast<void*>(buffer_)) Fn(std::forward<F>(function));

@@ -44,7 +44,8 @@ void Judge::OnStep(const Coordinator& c, const Event& event, const Actions& acti
     CheckAction(w, action);
     Learn(w, action);
   }
-  if (w.follows.size() > 1) Object("promise 3", Who(w) + " follows " + std::to_string(w.follows.size()) + " leaders at once");
+  if (w.follows.size() > 1)
+    Object("promise 3", Who(w) + " follows " + std::to_string(w.follows.size()) + " leaders at once");
 }
 
 // --------------------------------------------------------------------------------------------------- state
@@ -94,15 +95,18 @@ void Judge::CheckBelief(Watched& w, const Event& event) {
   if (before.empty() || now.empty() || now == before || Beats(now, before)) return;
   // Lost or yielded in this very step.
   const auto* beat = std::get_if<BeatReceived>(&event);
-  const bool given_up = beat != nullptr && beat->beat.state != LeaderState::kOpen && beat->beat.claim.leader == before.leader;
+  const bool given_up =
+      beat != nullptr && beat->beat.state != LeaderState::kOpen && beat->beat.claim.leader == before.leader;
   const bool lost = std::holds_alternative<StreamClosed>(event) || std::holds_alternative<Dialled>(event) ||
                     std::holds_alternative<Tick>(event) || std::holds_alternative<CallFailed>(event);
   if (given_up || lost) return;
-  Object("promise 3", Who(w) + " went over from " + ToString(before) + " to " + ToString(now) + ", which does not beat it");
+  Object("promise 3",
+         Who(w) + " went over from " + ToString(before) + " to " + ToString(now) + ", which does not beat it");
 }
 
 void Judge::CheckTraffic(Watched& w, const Actions& actions) {
-  if (actions.size() > kMaxActionsPerStep) Object("sanity", Who(w) + ": " + std::to_string(actions.size()) + " actions in one step");
+  if (actions.size() > kMaxActionsPerStep)
+    Object("sanity", Who(w) + ": " + std::to_string(actions.size()) + " actions in one step");
   if (queue_.now() - w.second_began >= Seconds(1)) {
     w.second_began = queue_.now();
     w.sent = 0;
@@ -161,10 +165,12 @@ void Judge::CheckEmptyPromotion(const Watched& w) {
     if (queue_.now() - other->data_since < options_.leader_timeout + options_.election_window) continue;
     if (ProvedGone(w, listed.ip)) continue;
     const auto contact = w.contacts.find(listed.ip);
-    const SimTime silent_since = std::max(w.c->started, contact == w.contacts.end() ? SimTime{-1} : contact->second.heard);
+    const SimTime silent_since =
+        std::max(w.c->started, contact == w.contacts.end() ? SimTime{-1} : contact->second.heard);
     if (queue_.now() - silent_since >= options_.empty_wait && w.warned) continue;
-    Object("promise 1", Who(w) + " promotes its empty redis, but " + listed.ip + " is listed, not proved gone, and has " +
-                            std::to_string(other->content.log.size()) + " keys");
+    Object("promise 1", Who(w) + " promotes its empty redis, but " + listed.ip +
+                            " is listed, not proved gone, and has " + std::to_string(other->content.log.size()) +
+                            " keys");
   }
 }
 
@@ -176,13 +182,15 @@ void Judge::CheckBehind(const Watched& w, const Redis& redis) {
     if (id == w.c->id || other.c->frozen || now - other.c->started < calm) continue;
     const Pod& pod = pods_[other.c->pod];
     const Redis* fresher = redises_.OfPod(pod);
-    if (fresher == nullptr || fresher->stopped || fresher->busy_until + calm > now || now - fresher->started < calm) continue;
+    if (fresher == nullptr || fresher->stopped || fresher->busy_until + calm > now || now - fresher->started < calm)
+      continue;
     if (!fresher->content.Extends(redis.content) || fresher->link == Redis::Link::kSyncing) continue;
     const auto contact = w.contacts.find(pod.ip);
     const bool heard = contact != w.contacts.end() && now - contact->second.heard < options_.election_window;
     if (!heard || !network_.Clear(pods_[w.c->pod], pod)) continue;
-    Object("promise 5", Who(w) + " is promoted with " + std::to_string(redis.content.log.size()) + " writes behind " + pod.ip +
-                            ", which it can reach and which has " + std::to_string(fresher->content.log.size()));
+    Object("promise 5", Who(w) + " is promoted with " + std::to_string(redis.content.log.size()) + " writes behind " +
+                            pod.ip + ", which it can reach and which has " +
+                            std::to_string(fresher->content.log.size()));
   }
 }
 
@@ -196,19 +204,21 @@ void Judge::CheckReplicate(const Watched& w, const Redis* redis, const Endpoint&
   }
   const Redis* target = redises_.OfPod(*pod);
   if (target == nullptr || target->has_data()) return;
-  const bool known = queue_.now() - target->started > Grace(options_) && queue_.now() - redis->data_since > Grace(options_);
+  const bool known =
+      queue_.now() - target->started > Grace(options_) && queue_.now() - redis->data_since > Grace(options_);
   if (!known) return;
-  Object("promise 1", Who(w) + ": a redis with " + std::to_string(redis->content.log.size()) + " keys is told to replicate " +
-                          ToString(master) + ", which has none");
+  Object("promise 1", Who(w) + ": a redis with " + std::to_string(redis->content.log.size()) +
+                          " keys is told to replicate " + ToString(master) + ", which has none");
 }
 
 // ------------------------------------------------------------------------------------------- the data, the lease
 
 void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& incoming) {
-  replaced_.emplace_back(queue_.now(), replica.id);
+  replaced_.push_back({queue_.now(), replica.id, source.id});
   if (!replica.has_data()) return;
-  const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) + " keys are replaced by " +
-                           std::to_string(incoming.log.size()) + " of " + pods_[source.pod].ip;
+  const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) +
+                           " keys are replaced by " + std::to_string(incoming.log.size()) + " of " +
+                           pods_[source.pod].ip;
   if (incoming.log.empty()) {
     Object("promise 1", "dataset wiped: " + what);
     return;
@@ -216,17 +226,20 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   // A coordinator that restarts without memory cannot know how old its dataset is.
   if (replica.content.root == incoming.root || !options_.state_dir) return;
   if (age_[replica.content.root] > age_[incoming.root] + kAgeSlack) {
-    Object("promise 1", "an older dataset (led " + std::to_string(ToMillis(age_[replica.content.root])) + " ms) gives way to a younger (" +
-                            std::to_string(ToMillis(age_[incoming.root])) + " ms): " + what);
+    Object("promise 1", "an older dataset (led " + std::to_string(ToMillis(age_[replica.content.root])) +
+                            " ms) gives way to a younger (" + std::to_string(ToMillis(age_[incoming.root])) +
+                            " ms): " + what);
   }
 }
 
 void Judge::OnProxyWrites(const Pod& pod, const proxy::Leadership& leader) {
   const Duration lease = options_.leader_timeout * 7 / 10;
   for (const Assertion& known : assertions_) {
-    if (known.term != leader.term || known.leader.ip != leader.ip || known.leader.incarnation != leader.incarnation) continue;
+    if (known.term != leader.term || known.leader.ip != leader.ip || known.leader.incarnation != leader.incarnation)
+      continue;
     if (queue_.now() - known.at <= lease) return;
-    Object("promise 2", pod.ip + "'s proxy writes to " + ToString(leader.redis) + " on a claim that its leader last stood by " +
+    Object("promise 2", pod.ip + "'s proxy writes to " + ToString(leader.redis) +
+                            " on a claim that its leader last stood by " +
                             std::to_string(ToMillis(queue_.now() - known.at)) + " ms ago");
     return;
   }
@@ -282,15 +295,19 @@ void Judge::OnConverged() {
     const Redis* master = redises_.OfPod(pods_[w.c->pod]);
     if (data_at_heal_ && !master->has_data()) Object("promise 1", "there was data at the heal; the leader has none");
     std::map<RedisId, int> resyncs;
-    for (const auto& [at, run] : replaced_) {
-      if (at > std::max(w.opened, *healed_) && ++resyncs[run] > 1) {
-        Object("promise 4", pods_[redises_.at(run).pod].ip + "'s redis was resynchronised more than once by one leader");
+    for (const Replacement& replaced : replaced_) {
+      if (replaced.source != master->id || replaced.at < std::max(w.opened, *healed_)) continue;
+      if (++resyncs[replaced.replica] > 1) {
+        Object("promise 4", pods_[redises_.at(replaced.replica).pod].ip +
+                                "'s redis was resynchronised more than once by one leader");
       }
     }
   }
 }
 
-void Judge::OnDeadline() { Object("promise 4", "not converged in time: " + NotConverged().value_or("(just now it is)")); }
+void Judge::OnDeadline() {
+  Object("promise 4", "not converged in time: " + NotConverged().value_or("(just now it is)"));
+}
 
 void Judge::OnEnd() {
   if (violation_) return;
@@ -300,14 +317,16 @@ void Judge::OnEnd() {
   }
   for (const auto& [id, w] : watched_) {
     for (const auto& [request, caller] : w.c->asked) {
-      if (request + 50 < w.c->last_request) Object("sanity", Who(w) + " never answered request " + std::to_string(request));
+      if (request + 50 < w.c->last_request)
+        Object("sanity", Who(w) + " never answered request " + std::to_string(request));
     }
     if (w.c->state.role != Role::kLeading) continue;
-    if (converged_ && w.c->view.claim.leader != converged_->leader) Object("promise 4", "the leadership moved without a cause");
+    if (converged_ && w.c->view.claim.leader != converged_->leader)
+      Object("promise 4", "the leadership moved without a cause");
     const Redis* master = redises_.OfPod(pods_[w.c->pod]);
     const std::set<WriteId> kept(master->content.log.begin(), master->content.log.end());
-    lost_ = static_cast<uint64_t>(
-        std::count_if(acknowledged_.begin(), acknowledged_.end(), [&](WriteId write) { return !kept.contains(write); }));
+    lost_ = static_cast<uint64_t>(std::count_if(acknowledged_.begin(), acknowledged_.end(),
+                                                [&](WriteId write) { return !kept.contains(write); }));
   }
 }
 

@@ -1,13 +1,14 @@
 // The judge: looks at everything that happens in a simulated hive, and objects when a promise of docs/election.md is
-// broken. It knows the truth of the world (what every redis holds, what the network does) and what any outsider could see
-// of a coordinator: its events, its actions, its state(). Of how the core decides it knows nothing.
+// broken. It knows the truth of the world (what every redis holds, what the network does) and what any outsider could
+// see of a coordinator: its events, its actions, its state(). Of how the core decides it knows nothing.
 //
 // What it checks, after every step:
 //   1  an empty redis is never promoted while a listed member, not proved gone, has data (but after empty_wait, with a
-//      warning); a redis with data is never told to replicate one without; no resync ever replaces data by nothing, or an
-//      older dataset by a younger one; nobody is promoted behind a fresher member that it can reach
+//      warning); a redis with data is never told to replicate one without; no resync ever replaces data by nothing, or
+//      an older dataset by a younger one; nobody is promoted behind a fresher member that it can reach
 //   2  (lease half) a proxy writes only to a redis whose leader itself stood by the claim within 0.7 x leader_timeout
-//   3  a member follows one leader at most, points its redis there and nowhere else, and goes over only to claims that beat
+//   3  a member follows one leader at most, points its redis there and nowhere else, and goes over only to claims that
+//   beat
 //      the one it follows, unless that one was lost or yielded
 //   4  (liveness phase) one leader, everyone in sync with it, after one resync, within the bound; and it stays so
 //   and the sane: terms never fall, leaders' redises are masters, each request is answered once, no storm of messages.
@@ -39,7 +40,8 @@ struct Violation {
 
 class Judge {
  public:
-  Judge(const Options& options, const Pods& pods, const Redises& redises, const Network& network, const EventQueue& queue)
+  Judge(const Options& options, const Pods& pods, const Redises& redises, const Network& network,
+        const EventQueue& queue)
       : options_(options), pods_(pods), redises_(redises), network_(network), queue_(queue) {}
 
   void OnStart(const Coordinator& c);
@@ -79,7 +81,7 @@ class Judge {
   struct Watched {
     const Coordinator* c = nullptr;
     std::map<std::string, Contact> contacts;
-    std::map<election::CallId, std::string> targets;   // of calls, dials, probes
+    std::map<election::CallId, std::string> targets;    // of calls, dials, probes
     std::map<election::StreamId, std::string> follows;  // open, begun by it
     std::map<election::StreamId, std::string> accepted;
     std::vector<Endpoint> listed;
@@ -123,9 +125,14 @@ class Judge {
 
   std::map<ProcessId, Watched> watched_;
   std::vector<Assertion> assertions_;
-  std::map<uint32_t, Duration> age_;       // of datasets, by root: how long they have been led
+  std::map<uint32_t, Duration> age_;  // of datasets, by root: how long they have been led
   std::map<ProcessId, SimTime> age_counted_;
-  std::vector<std::pair<SimTime, RedisId>> replaced_;
+  struct Replacement {
+    SimTime at{0};
+    RedisId replica = kNoId;
+    RedisId source = kNoId;
+  };
+  std::vector<Replacement> replaced_;
   std::vector<WriteId> acknowledged_;
   SimTime disturbed_{0};
   std::optional<SimTime> healed_;

@@ -37,7 +37,8 @@ void Judge::Learn(Watched& w, const Event& event) {
     w.accepted[report->id] = report->report.header.self.ip;
   } else if (const auto* failed = std::get_if<CallFailed>(&event)) {
     Contact& contact = w.contacts[target(failed->id)];
-    if (failed->failure == Failure::kRefused || failed->failure == Failure::kUnreachable) contact.coordinator_gone = now;
+    if (failed->failure == Failure::kRefused || failed->failure == Failure::kUnreachable)
+      contact.coordinator_gone = now;
     if (failed->failure == Failure::kUnreachable) contact.redis_gone = now;
   } else if (const auto* dialled = std::get_if<Dialled>(&event)) {
     Contact& contact = w.contacts[target(dialled->id)];
@@ -48,7 +49,8 @@ void Judge::Learn(Watched& w, const Event& event) {
     if (dialled->outcome == Dialled::Outcome::kUnreachable) contact.redis_gone = now;
   } else if (const auto* probed = std::get_if<RedisProbed>(&event)) {
     Contact& contact = w.contacts[target(probed->id)];
-    const bool gone = probed->outcome == RedisProbed::Outcome::kRefused || probed->outcome == RedisProbed::Outcome::kEmpty;
+    const bool gone =
+        probed->outcome == RedisProbed::Outcome::kRefused || probed->outcome == RedisProbed::Outcome::kEmpty;
     if (gone) contact.redis_gone = now;
   } else if (const auto* closed = std::get_if<StreamClosed>(&event)) {
     auto& streams = closed->id % 2 == 0 ? w.follows : w.accepted;

@@ -69,12 +69,18 @@ std::optional<Arguments> Parse(int argc, char** argv) {
       continue;
     }
     if (!ParseNumber(argv[i], number)) return std::nullopt;
-    if (flag == "--seeds") arguments.seeds = number;
-    else if (flag == "--first-seed") arguments.first_seed = number;
-    else if (flag == "--members" && number <= kMaxMembers) arguments.members = static_cast<int>(number);
-    else if (flag == "--max-failures") arguments.max_failures = number;
-    else if (flag == "--seed") arguments.replay = number;
-    else return std::nullopt;
+    if (flag == "--seeds")
+      arguments.seeds = number;
+    else if (flag == "--first-seed")
+      arguments.first_seed = number;
+    else if (flag == "--members" && number <= kMaxMembers)
+      arguments.members = static_cast<int>(number);
+    else if (flag == "--max-failures")
+      arguments.max_failures = number;
+    else if (flag == "--seed")
+      arguments.replay = number;
+    else
+      return std::nullopt;
   }
   return arguments;
 }
@@ -107,7 +113,8 @@ void Explain(const Options& options, PlantedBug bug) {
   const Outcome outcome = Simulate(options, MakeCore, bug, transcript);
   for (const std::string& line : transcript.lines()) std::printf("%s\n", line.c_str());
   if (outcome.violation) Print(*outcome.violation);
-  std::printf("replay: hive_sim --seed %llu --members %d\n", static_cast<unsigned long long>(options.seed), options.members);
+  std::printf("replay: hive_sim --seed %llu --members %d\n", static_cast<unsigned long long>(options.seed),
+              options.members);
 }
 
 struct Totals {
@@ -129,8 +136,10 @@ struct Totals {
   }
   void Print(double seconds) const {
     std::printf(
-        "%llu schedules, %.0f simulated seconds, %llu elections, %llu promotions, %llu full and %llu partial resyncs, %llu "
-        "steps; %llu writes, %llu acknowledged, %llu of those lost to crashes; %llu failures; %.1f s, %.0f schedules/s\n",
+        "%llu schedules, %.0f simulated seconds, %llu elections, %llu promotions, %llu full and %llu partial resyncs, "
+        "%llu "
+        "steps; %llu writes, %llu acknowledged, %llu of those lost to crashes; %llu failures; %.1f s, %.0f "
+        "schedules/s\n",
         static_cast<unsigned long long>(schedules), std::chrono::duration<double>(simulated).count(),
         static_cast<unsigned long long>(elections), static_cast<unsigned long long>(promotions),
         static_cast<unsigned long long>(full), static_cast<unsigned long long>(partial),

@@ -11,7 +11,8 @@ Duration Network::Latency(const Pod& from, const Pod& to) {
   const int64_t a = random_.Between(low, options_.latency_high.count());
   const int64_t b = random_.Between(low, options_.latency_high.count());
   Duration latency{a < b ? a : b};
-  if (!healed_ && options_.stall_per_mille > 0 && random_.Below(1000) < static_cast<uint64_t>(options_.stall_per_mille)) {
+  if (!healed_ && options_.stall_per_mille > 0 &&
+      random_.Below(1000) < static_cast<uint64_t>(options_.stall_per_mille)) {
     latency += Duration(random_.Between(0, options_.stall_high.count()));
   }
   return latency;

@@ -1,5 +1,5 @@
-// What happens to a message between two pods: latency, stalls, loss, cuts in one or both directions, rejecting firewalls,
-// dead IPs. Decides and draws; it carries nothing itself.
+// What happens to a message between two pods: latency, stalls, loss, cuts in one or both directions, rejecting
+// firewalls, dead IPs. Decides and draws; it carries nothing itself.
 //
 // Cuts are between members' slots (a node's network), so a replaced pod is born into its predecessor's partition.
 //
@@ -32,8 +32,8 @@ enum class Fate : uint8_t {
 
 struct Passage {
   Fate fate = Fate::kSilence;
-  Duration delay{0};       // one way; of the answer, where it fails
-  PodId to = kNoId;        // kArrives
+  Duration delay{0};  // one way; of the answer, where it fails
+  PodId to = kNoId;   // kArrives
 };
 
 class Network {

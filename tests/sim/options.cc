@@ -7,7 +7,8 @@
 namespace hive::sim {
 namespace {
 
-// How hard a schedule is: which faults it draws, so that most seeds concentrate on a few kinds rather than drown in all.
+// How hard a schedule is: which faults it draws, so that most seeds concentrate on a few kinds rather than drown in
+// all.
 enum class Profile : uint8_t { kCalm, kCrashes, kRedisOnly, kPartitions, kStalls, kDns, kScaling, kEverything };
 constexpr int kProfiles = static_cast<int>(Profile::kEverything) + 1;
 
@@ -90,7 +91,8 @@ void DrawFaults(Random& random, Profile profile, Options& options) {
       options.faults.back().at = options.faults[options.faults.size() - 2].at + Drawn(random, 0, 150);
     }
   }
-  std::stable_sort(options.faults.begin(), options.faults.end(), [](const Fault& a, const Fault& b) { return a.at < b.at; });
+  std::stable_sort(options.faults.begin(), options.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
 }
 
 void DrawWorld(Random& random, Options& options) {
@@ -132,24 +134,42 @@ Options Draw(uint64_t seed, int members) {
 
 const char* Name(FaultKind kind) {
   switch (kind) {
-    case FaultKind::kKillRedis: return "kill redis";
-    case FaultKind::kKillCoordinator: return "kill coordinator";
-    case FaultKind::kKillPod: return "kill pod";
-    case FaultKind::kPartition: return "partition";
-    case FaultKind::kCutPair: return "cut pair";
-    case FaultKind::kLoss: return "loss";
-    case FaultKind::kStallCoordinator: return "stall coordinator";
-    case FaultKind::kStallPod: return "stall pod";
-    case FaultKind::kStopRedis: return "stop redis";
-    case FaultKind::kBusyRedis: return "busy redis";
-    case FaultKind::kSlowReplication: return "slow replication";
-    case FaultKind::kDnsOutage: return "DNS outage";
-    case FaultKind::kDnsTooFew: return "DNS lists too few";
-    case FaultKind::kDnsStale: return "DNS stale";
-    case FaultKind::kRestartAllCoordinators: return "restart all coordinators";
-    case FaultKind::kRestartAllRedisButOne: return "restart every redis but one";
-    case FaultKind::kScaleUp: return "scale up";
-    case FaultKind::kScaleDown: return "scale down";
+    case FaultKind::kKillRedis:
+      return "kill redis";
+    case FaultKind::kKillCoordinator:
+      return "kill coordinator";
+    case FaultKind::kKillPod:
+      return "kill pod";
+    case FaultKind::kPartition:
+      return "partition";
+    case FaultKind::kCutPair:
+      return "cut pair";
+    case FaultKind::kLoss:
+      return "loss";
+    case FaultKind::kStallCoordinator:
+      return "stall coordinator";
+    case FaultKind::kStallPod:
+      return "stall pod";
+    case FaultKind::kStopRedis:
+      return "stop redis";
+    case FaultKind::kBusyRedis:
+      return "busy redis";
+    case FaultKind::kSlowReplication:
+      return "slow replication";
+    case FaultKind::kDnsOutage:
+      return "DNS outage";
+    case FaultKind::kDnsTooFew:
+      return "DNS lists too few";
+    case FaultKind::kDnsStale:
+      return "DNS stale";
+    case FaultKind::kRestartAllCoordinators:
+      return "restart all coordinators";
+    case FaultKind::kRestartAllRedisButOne:
+      return "restart every redis but one";
+    case FaultKind::kScaleUp:
+      return "scale up";
+    case FaultKind::kScaleDown:
+      return "scale down";
   }
   return "?";
 }
@@ -157,8 +177,10 @@ const char* Name(FaultKind kind) {
 std::string ToString(const Fault& fault) {
   std::string text = std::to_string(ToMillis(fault.at)) + " ms: " + Name(fault.kind);
   text += fault.slot == kLeaderSlot ? " leader" : " #" + std::to_string(fault.slot + 1);
-  if (fault.kind == FaultKind::kCutPair) text += " and #" + std::to_string(fault.other + 1) + " ports " + std::to_string(fault.ports);
-  if (fault.kind == FaultKind::kPartition || fault.kind == FaultKind::kDnsTooFew) text += " mask " + std::to_string(fault.mask);
+  if (fault.kind == FaultKind::kCutPair)
+    text += " and #" + std::to_string(fault.other + 1) + " ports " + std::to_string(fault.ports);
+  if (fault.kind == FaultKind::kPartition || fault.kind == FaultKind::kDnsTooFew)
+    text += " mask " + std::to_string(fault.mask);
   text += " for " + std::to_string(ToMillis(fault.lasts)) + " ms";
   if (fault.one_way) text += ", one way";
   if (fault.reset) text += ", reset";
@@ -172,13 +194,14 @@ std::string ToString(const Options& o) {
   std::string text = "seed " + std::to_string(o.seed) + ", " + std::to_string(o.members) + " members\n";
   text += "  leader_timeout " + ms(o.leader_timeout) + ", empty_wait " + ms(o.empty_wait) + ", defer_to_fresher " +
           (o.defer_to_fresher ? "yes" : "no") + ", state_dir " + (o.state_dir ? "yes" : "no") + "\n";
-  text += std::string("  start ") + kStarts[static_cast<int>(o.start)] + " every " + ms(o.start_spread) + ", latency to " +
-          ms(o.latency_high) + ", stalls " + std::to_string(o.stall_per_mille) + "/1000 to " + ms(o.stall_high) +
-          ", clock skew " + ms(o.wall_skew) + "\n";
-  text += "  full sync " + ms(o.sync_low) + " to " + ms(o.sync_high) + ", replication lag to " + ms(o.lag_high) + ", backlog " +
-          std::to_string(o.backlog_bytes) + " bytes, a write every " + ms(o.write_interval) + "\n";
+  text += std::string("  start ") + kStarts[static_cast<int>(o.start)] + " every " + ms(o.start_spread) +
+          ", latency to " + ms(o.latency_high) + ", stalls " + std::to_string(o.stall_per_mille) + "/1000 to " +
+          ms(o.stall_high) + ", clock skew " + ms(o.wall_skew) + "\n";
+  text += "  full sync " + ms(o.sync_low) + " to " + ms(o.sync_high) + ", replication lag to " + ms(o.lag_high) +
+          ", backlog " + std::to_string(o.backlog_bytes) + " bytes, a write every " + ms(o.write_interval) + "\n";
   text += "  DNS lag to " + ms(o.dns_lag_high) + ", dead IPs linger " + ms(o.dead_ip_lingers) +
-          (o.dead_ip_unreachable ? ", unreachable" : ", silent") + ", first IP 10.0.0." + std::to_string(o.first_ip) + "\n";
+          (o.dead_ip_unreachable ? ", unreachable" : ", silent") + ", first IP 10.0.0." + std::to_string(o.first_ip) +
+          "\n";
   text += "  safety phase " + ms(o.safety) + ", " + std::to_string(o.faults.size()) + " faults\n";
   for (const Fault& fault : o.faults) text += "    " + ToString(fault) + "\n";
   return text;

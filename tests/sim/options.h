@@ -16,20 +16,20 @@ namespace hive::sim {
 inline constexpr int kMaxMembers = 7;
 
 enum class FaultKind : uint8_t {
-  kKillRedis,          // back, empty, after `lasts`
-  kKillCoordinator,    // back with a new incarnation after `lasts`, same redis
-  kKillPod,            // replaced after `lasts`, empty
-  kPartition,          // members split in two by `mask`
-  kCutPair,            // between two members, one way or both, one port or all
-  kLoss,               // messages and connection attempts are lost everywhere
-  kStallCoordinator,   // frozen, then sees what was buffered
-  kStallPod,           // coordinator, redis and proxy frozen together
-  kStopRedis,          // SIGSTOP
-  kBusyRedis,          // a long script: -BUSY
-  kSlowReplication,    // links lag
+  kKillRedis,         // back, empty, after `lasts`
+  kKillCoordinator,   // back with a new incarnation after `lasts`, same redis
+  kKillPod,           // replaced after `lasts`, empty
+  kPartition,         // members split in two by `mask`
+  kCutPair,           // between two members, one way or both, one port or all
+  kLoss,              // messages and connection attempts are lost everywhere
+  kStallCoordinator,  // frozen, then sees what was buffered
+  kStallPod,          // coordinator, redis and proxy frozen together
+  kStopRedis,         // SIGSTOP
+  kBusyRedis,         // a long script: -BUSY
+  kSlowReplication,   // links lag
   kDnsOutage,
-  kDnsTooFew,          // one member's answers leave some out
-  kDnsStale,           // one member's answers are old
+  kDnsTooFew,  // one member's answers leave some out
+  kDnsStale,   // one member's answers are old
   kRestartAllCoordinators,
   kRestartAllRedisButOne,
   kScaleUp,
@@ -41,14 +41,14 @@ const char* Name(FaultKind kind);
 struct Fault {
   SimTime at{0};
   FaultKind kind = FaultKind::kKillRedis;
-  int slot = 0;           // whom; kLeader = who leads at that moment
-  int other = 0;          // kCutPair
-  uint32_t mask = 0;      // kPartition, kDnsTooFew
+  int slot = 0;       // whom; kLeader = who leads at that moment
+  int other = 0;      // kCutPair
+  uint32_t mask = 0;  // kPartition, kDnsTooFew
   Duration lasts{0};
-  bool one_way = false;   // kPartition, kCutPair: only from the first to the second
-  bool reset = false;     // a rejecting firewall rather than silence; kKillPod: sockets are closed before it vanishes
-  bool same_ip = false;   // kKillPod: the replacement gets the old IP
-  int ports = 3;          // kCutPair: 1 = coordinator, 2 = redis, 3 = both
+  bool one_way = false;  // kPartition, kCutPair: only from the first to the second
+  bool reset = false;    // a rejecting firewall rather than silence; kKillPod: sockets are closed before it vanishes
+  bool same_ip = false;  // kKillPod: the replacement gets the old IP
+  int ports = 3;         // kCutPair: 1 = coordinator, 2 = redis, 3 = both
   bool no_such_name = false;  // kDnsOutage: NXDOMAIN rather than no answer
 };
 inline constexpr int kLeaderSlot = -1;
@@ -74,24 +74,24 @@ struct Options {
 
   // The world.
   StartStyle start = StartStyle::kAtOnce;
-  Duration start_spread{0};             // between two starts
+  Duration start_spread{0};  // between two starts
   Duration latency_low = Millis(0) + std::chrono::microseconds(50);
   Duration latency_high = Millis(2);
-  int stall_per_mille = 0;              // of messages that take up to stall_high more
+  int stall_per_mille = 0;  // of messages that take up to stall_high more
   Duration stall_high = Millis(200);
-  Duration wall_skew = Millis(0);       // members' wall clocks differ by up to this, either way
-  Duration sync_low = Millis(20);       // a full resync
+  Duration wall_skew = Millis(0);  // members' wall clocks differ by up to this, either way
+  Duration sync_low = Millis(20);  // a full resync
   Duration sync_high = Millis(200);
-  Duration lag_high = Millis(2);        // of a replication link
+  Duration lag_high = Millis(2);  // of a replication link
   int64_t backlog_bytes = 1 << 20;
-  Duration dns_lag_high = Millis(0);    // a member's DNS answers are up to this old
-  Duration dead_ip_lingers = Millis(0);  // in DNS
-  bool dead_ip_unreachable = false;     // packets to a dead IP are answered "host unreachable" rather than dropped
+  Duration dns_lag_high = Millis(0);      // a member's DNS answers are up to this old
+  Duration dead_ip_lingers = Millis(0);   // in DNS
+  bool dead_ip_unreachable = false;       // packets to a dead IP are answered "host unreachable" rather than dropped
   Duration write_interval = Millis(100);  // of each proxy's client
-  int first_ip = 1;                     // 10.0.0.N of the first pod
-  bool keep_one_holder = true;          // no fault destroys the last copy of the data
+  int first_ip = 1;                       // 10.0.0.N of the first pod
+  bool keep_one_holder = true;            // no fault destroys the last copy of the data
 
-  Duration safety = Seconds(10);        // faults fall in here
+  Duration safety = Seconds(10);  // faults fall in here
   std::vector<Fault> faults;
 };
 

@@ -6,14 +6,22 @@ using namespace election;  // NOLINT: the whole file speaks of its messages
 
 const char* Name(PlantedBug bug) {
   switch (bug) {
-    case PlantedBug::kNone: return "none";
-    case PlantedBug::kRestartedLooksFull: return "restarted-looks-full";
-    case PlantedBug::kOthersLookEmpty: return "others-look-empty";
-    case PlantedBug::kProxyIgnoresLease: return "proxy-ignores-lease";
-    case PlantedBug::kHeardIsNow: return "heard-is-now";
-    case PlantedBug::kFollowsAnyClaim: return "follows-any-claim";
-    case PlantedBug::kYieldIsDeaf: return "yield-is-deaf";
-    case PlantedBug::kPrepareWithoutParking: return "prepare-without-parking";
+    case PlantedBug::kNone:
+      return "none";
+    case PlantedBug::kRestartedLooksFull:
+      return "restarted-looks-full";
+    case PlantedBug::kOthersLookEmpty:
+      return "others-look-empty";
+    case PlantedBug::kProxyIgnoresLease:
+      return "proxy-ignores-lease";
+    case PlantedBug::kHeardIsNow:
+      return "heard-is-now";
+    case PlantedBug::kFollowsAnyClaim:
+      return "follows-any-claim";
+    case PlantedBug::kYieldIsDeaf:
+      return "yield-is-deaf";
+    case PlantedBug::kPrepareWithoutParking:
+      return "prepare-without-parking";
   }
   return "?";
 }

@@ -1,5 +1,5 @@
-// Bugs planted on purpose, from outside the core, to prove that the judge sees them: each changes what goes into or comes
-// out of a coordinator, or how the proxies behave.
+// Bugs planted on purpose, from outside the core, to prove that the judge sees them: each changes what goes into or
+// comes out of a coordinator, or how the proxies behave.
 //
 // Thread rule: pure functions.
 #pragma once
@@ -13,13 +13,13 @@ namespace hive::sim {
 
 enum class PlantedBug : uint8_t {
   kNone,
-  kRestartedLooksFull,    // an empty redis is reported as if it held data
-  kOthersLookEmpty,       // members are told that every other member is empty and knows no leader
-  kProxyIgnoresLease,     // proxies write on whatever claim they last heard
-  kHeardIsNow,            // followers pass a claim on as if it had just been heard
-  kFollowsAnyClaim,       // a follower's redis is pointed at whatever leader speaks last
-  kYieldIsDeaf,           // leaders never hear that they should yield
-  kPrepareWithoutParking, // Prepare is answered, but the redis is not parked
+  kRestartedLooksFull,     // an empty redis is reported as if it held data
+  kOthersLookEmpty,        // members are told that every other member is empty and knows no leader
+  kProxyIgnoresLease,      // proxies write on whatever claim they last heard
+  kHeardIsNow,             // followers pass a claim on as if it had just been heard
+  kFollowsAnyClaim,        // a follower's redis is pointed at whatever leader speaks last
+  kYieldIsDeaf,            // leaders never hear that they should yield
+  kPrepareWithoutParking,  // Prepare is answered, but the redis is not parked
 };
 inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kPrepareWithoutParking) + 1;
 const char* Name(PlantedBug bug);

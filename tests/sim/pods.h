@@ -1,5 +1,5 @@
-// The pods of a simulated hive: who lives at which IP. A pod that is replaced keeps its row, so that what still points at
-// it finds it dead.
+// The pods of a simulated hive: who lives at which IP. A pod that is replaced keeps its row, so that what still points
+// at it finds it dead.
 //
 // Thread rule: one thread.
 #pragma once

@@ -19,8 +19,8 @@ Duration LeaseLength(const Options& options) { return options.leader_timeout * 7
 
 }  // namespace
 
-Proxies::Proxies(const Options& options, const Pods& pods, Redises& redises, Coordinators& coordinators, Network& network,
-                 EventQueue& queue, Random& random, Judge& judge, PlantedBug bug)
+Proxies::Proxies(const Options& options, const Pods& pods, Redises& redises, Coordinators& coordinators,
+                 Network& network, EventQueue& queue, Random& random, Judge& judge, PlantedBug bug)
     : options_(options),
       pods_(pods),
       redises_(redises),

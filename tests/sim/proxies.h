@@ -47,13 +47,13 @@ class Proxies {
     bool frozen = false;
     proxy::LeaderView view;
     proxy::SentTimes questions;
-    uint64_t watch = 0;                 // grows with every stream that it opens
+    uint64_t watch = 0;  // grows with every stream that it opens
     ProcessId watched = kNoId;
-    uint64_t echo = 0;                  // newest question that has arrived at the watched one
+    uint64_t echo = 0;  // newest question that has arrived at the watched one
     SimTime heard{0};
-    SimTime try_own{0};                 // when to look at the own coordinator again
+    SimTime try_own{0};  // when to look at the own coordinator again
     size_t next_fallback = 0;
-    std::vector<Answer> waiting;        // while frozen
+    std::vector<Answer> waiting;  // while frozen
   };
 
   void Turn(PodId pod);

@@ -29,7 +29,8 @@ Redises::Redises(const Options& options, Pods& pods, Network& network, EventQueu
       lag_high_(options.lag_high) {}
 
 void Redises::Log(const Redis& redis, const std::string& what) {
-  if (transcript_.on()) transcript_.Add(queue_.now(), pods_[redis.pod].ip, "redis run" + std::to_string(redis.id) + " " + what);
+  if (transcript_.on())
+    transcript_.Add(queue_.now(), pods_[redis.pod].ip, "redis run" + std::to_string(redis.id) + " " + what);
 }
 
 RedisId Redises::Start(PodId pod) {
@@ -139,8 +140,9 @@ void Redises::Promote(Redis& redis) {
   redis.second_offset = redis.offset + 1;
   redis.replication_id = NewReplicationId();
   ++promotions_;
-  Log(redis, "is promoted: root " + std::to_string(redis.content.root) + ", " + std::to_string(redis.content.log.size()) +
-                 " writes, offset " + std::to_string(redis.offset) + ", " + IdText(redis.replication_id));
+  Log(redis, "is promoted: root " + std::to_string(redis.content.root) + ", " +
+                 std::to_string(redis.content.log.size()) + " writes, offset " + std::to_string(redis.offset) + ", " +
+                 IdText(redis.replication_id));
   DropReplicasOf(redis.id);
 }
 
@@ -209,7 +211,6 @@ void Redises::Handshake(RedisId id, uint32_t epoch, RedisId source_id) {
   if (!source.master && source.link != Redis::Link::kUp) return;
   if (!source.backlog) {
     source.backlog = true;
-    source.offset += 1;
     source.replication_id = NewReplicationId();
     source.second_id = 0;
   }
@@ -243,8 +244,10 @@ void Redises::Continue(Redis& replica, Redis& source) {
   const size_t have = replica.content.log.size();
   const size_t missing = static_cast<size_t>((source.offset - replica.offset) / kWriteBytes);
   // The model itself must be right: what PSYNC lets continue is a prefix.
-  if (have + missing != source.content.log.size() || (have > 0 && source.content.log[have - 1] != replica.content.log.back())) {
-    std::fprintf(stderr, "redis model: a partial resync of run%u from run%u would mix histories\n", replica.id, source.id);
+  if (have + missing != source.content.log.size() ||
+      (have > 0 && source.content.log[have - 1] != replica.content.log.back())) {
+    std::fprintf(stderr, "redis model: a partial resync of run%u from run%u would mix histories\n", replica.id,
+                 source.id);
     std::abort();
   }
   Log(replica, "continues from run" + std::to_string(source.id) + " at " + std::to_string(replica.offset));
@@ -258,9 +261,9 @@ void Redises::FullSync(Redis& replica, Redis& source) {
   Log(replica, "full resync from run" + std::to_string(source.id) + " begins");
   const RedisId id = replica.id;
   const uint32_t epoch = replica.epoch;
-  queue_.After(takes, [this, id, epoch, snapshot = source.content, offset = source.offset, repl = source.replication_id]() mutable {
-    FinishSync(id, epoch, std::move(snapshot), offset, repl);
-  });
+  queue_.After(takes,
+               [this, id, epoch, snapshot = source.content, offset = source.offset,
+                repl = source.replication_id]() mutable { FinishSync(id, epoch, std::move(snapshot), offset, repl); });
 }
 
 void Redises::FinishSync(RedisId id, uint32_t epoch, Content snapshot, int64_t offset, uint32_t replication_id) {
@@ -287,8 +290,8 @@ void Redises::FinishSync(RedisId id, uint32_t epoch, Content snapshot, int64_t o
   replica.second_id = 0;
   replica.backlog = true;
   replica.link = Redis::Link::kUp;
-  Log(replica, "holds what run" + std::to_string(source.id) + " held: root " + std::to_string(replica.content.root) + ", " +
-                   std::to_string(replica.content.log.size()) + " writes");
+  Log(replica, "holds what run" + std::to_string(source.id) + " held: root " + std::to_string(replica.content.root) +
+                   ", " + std::to_string(replica.content.log.size()) + " writes");
   DropReplicasOf(id);
   Feed(source);
 }

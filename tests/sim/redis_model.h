@@ -1,10 +1,11 @@
 // A model of every redis-server of the hive: what each holds, whom it replicates, and how data moves between them.
 //
-// Modelled after redis 7.0 (facts measured on 7.0.15): born parked and empty; REPLICAOF NO ONE shifts the replication id;
-// offsets count only once a first replica has come; PSYNC continues where the id matches and the backlog reaches, else a
-// full resync replaces everything; a parked redis refuses PSYNC but still feeds the replicas that it has; a replica redials
-// every second; +CONTINUE makes a lagging replica adopt the new id; chained replicas; SIGSTOP, after which buffered
-// commands take effect; -BUSY. Not modelled: expiry, memory limits, persistence (but see Preload), repl-timeout (60 s).
+// Modelled after redis 7.0 (facts measured on 7.0.15): born parked and empty; REPLICAOF NO ONE shifts the replication
+// id; offsets count only once a first replica has come; PSYNC continues where the id matches and the backlog reaches,
+// else a full resync replaces everything; a parked redis refuses PSYNC but still feeds the replicas that it has; a
+// replica redials every second; +CONTINUE makes a lagging replica adopt the new id; chained replicas; SIGSTOP, after
+// which buffered commands take effect; -BUSY. Not modelled: expiry, memory limits, persistence (but see Preload),
+// repl-timeout (60 s).
 //
 // Thread rule: one thread.
 #pragma once
@@ -28,8 +29,8 @@ inline constexpr int64_t kWriteBytes = 100;
 
 using WriteId = uint32_t;
 
-// What a redis holds: which dataset (drawn at a promotion of an empty redis), and the writes it took, oldest first. Writes
-// are unique, so that one content extends another exactly if it is longer and agrees at the other's last write.
+// What a redis holds: which dataset (drawn at a promotion of an empty redis), and the writes it took, oldest first.
+// Writes are unique, so that one content extends another exactly if it is longer and agrees at the other's last write.
 struct Content {
   uint32_t root = 0;  // 0 = none: never promoted, never synced, loaded nothing
   std::vector<WriteId> log;
@@ -45,30 +46,30 @@ struct Redis {
   RedisId id = kNoId;
   PodId pod = kNoId;
   bool alive = false;
-  bool stopped = false;       // SIGSTOP
-  SimTime busy_until{0};      // answers -BUSY
+  bool stopped = false;   // SIGSTOP
+  SimTime busy_until{0};  // answers -BUSY
   SimTime started{0};
-  SimTime data_since{0};      // when its content last came from elsewhere, or began
+  SimTime data_since{0};  // when its content last came from elsewhere, or began
   Content content;
 
   bool master = false;
-  Endpoint master_endpoint;   // of a replica
+  Endpoint master_endpoint;  // of a replica
   uint32_t replication_id = 0;
   uint32_t second_id = 0;     // 0 = none
   int64_t second_offset = 0;  // first offset that is not of second_id
   int64_t offset = 0;
-  bool backlog = false;       // offsets count only then
-  int full_syncs = 0;         // completed
+  bool backlog = false;  // offsets count only then
+  int full_syncs = 0;    // completed
 
   // Its link to its master.
   enum class Link : uint8_t { kNone, kDown, kSyncing, kUp } link = Link::kNone;
-  uint32_t epoch = 0;         // grows with every change of link: what was under way for an older one is void
+  uint32_t epoch = 0;  // grows with every change of link: what was under way for an older one is void
   RedisId source = kNoId;
   Duration lag{0};
-  bool flowing = false;       // a transfer is scheduled
-  SimTime loading_from{0};    // kSyncing: the last part loads, and answers -LOADING
+  bool flowing = false;     // a transfer is scheduled
+  SimTime loading_from{0};  // kSyncing: the last part loads, and answers -LOADING
 
-  std::vector<Task> asleep;   // what arrived while stopped, in order
+  std::vector<Task> asleep;  // what arrived while stopped, in order
 
   bool has_data() const { return !content.log.empty(); }
   bool empty() const { return content.root == 0; }
@@ -77,7 +78,8 @@ struct Redis {
 
 class Redises {
  public:
-  Redises(const Options& options, Pods& pods, Network& network, EventQueue& queue, Random& random, Transcript& transcript);
+  Redises(const Options& options, Pods& pods, Network& network, EventQueue& queue, Random& random,
+          Transcript& transcript);
 
   // A new run in `pod`: parked and empty.
   RedisId Start(PodId pod);

@@ -12,10 +12,11 @@ constexpr Duration kHold = Seconds(2);
 
 Duration ConvergenceBound(const Options& options, bool all_empty) {
   Duration bound = options.leader_timeout * 2 + options.election_window * 2;  // promise 4
-  bound += options.dns_interval + Seconds(1);   // until DNS has told everyone the truth; a query may still be timing out
-  bound += Millis(500);                         // TCP's next retransmission on connections that were cut
-  bound += Seconds(1);                          // a leader asks those that do not follow it once a second
-  bound += Seconds(1) + options.sync_high * 2;  // redis redials its master once a second; a full resync (begun anew once)
+  bound += options.dns_interval + Seconds(1);  // until DNS has told everyone the truth; a query may still be timing out
+  bound += Millis(500);                        // TCP's next retransmission on connections that were cut
+  bound += Seconds(1);                         // a leader asks those that do not follow it once a second
+  bound +=
+      Seconds(1) + options.sync_high * 2;  // redis redials its master once a second; a full resync (begun anew once)
   if (all_empty) bound += options.bootstrap_settle;
   return bound;
 }
@@ -34,7 +35,10 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
     const bool all_empty = world.AllEmpty();
     world.Heal();
     const SimTime healed = world.now();
-    const bool converged = world.RunUntilConverged(ConvergenceBound(options, all_empty));
+    const Duration bound = ConvergenceBound(options, all_empty);
+    // What the faults did may still break out: silence counts from before the heal.
+    const Duration aftermath = options.leader_timeout + Millis(600);
+    const bool converged = world.RunFor(aftermath) && world.RunUntilConverged(bound - aftermath);
     outcome.converged_after = world.now() - healed;
     if (converged) {
       world.judge().OnConverged();

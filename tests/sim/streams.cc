@@ -122,8 +122,7 @@ void Coordinators::CloseFrom(uint32_t row, int end) {
     other.held_close = true;
     return;
   }
-  const Duration delay =
-      network_.Latency(pods_[at(stream.ends[end].process).pod], pods_[at(other.process).pod]);
+  const Duration delay = network_.Latency(pods_[at(stream.ends[end].process).pod], pods_[at(other.process).pod]);
   other.next_arrival = std::max(other.next_arrival + microseconds(1), queue_.now() + delay);
   queue_.At(other.next_arrival, [this, row, end] { ArriveClose(row, 1 - end, Failure::kClosed); });
 }
@@ -142,7 +141,8 @@ void Coordinators::StreamsChanged(uint32_t row) {
   for (const int end : {0, 1}) {
     if (reset) {
       if (!streams_[row].ends[end].open) continue;
-      queue_.After(microseconds(random_.Between(200, 5000)), [this, row, end] { ArriveClose(row, end, Failure::kClosed); });
+      queue_.After(microseconds(random_.Between(200, 5000)),
+                   [this, row, end] { ArriveClose(row, end, Failure::kClosed); });
       continue;
     }
     End& to = streams_[row].ends[end];

@@ -72,6 +72,7 @@ void World::StartPod(int slot, bool same_ip, bool with_coordinator) {
 
 void World::StartMembers() {
   for (int slot = 0; slot < options_.members; ++slot) {
+    wanted_ |= 1u << slot;
     const Duration jitter = Duration(random_.Between(0, std::max<int64_t>(1, options_.start_spread.count())));
     queue_.After(options_.start_spread * slot + jitter, [this, slot] {
       StartPod(slot);
@@ -115,7 +116,8 @@ void World::KillPod(int slot, bool closes_sockets, std::optional<Duration> repla
   Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr) return;
   judge_.OnDisturbance();
-  Say("pod #" + std::to_string(slot + 1) + " at " + pod->ip + (closes_sockets ? " is killed" : " vanishes with its node"));
+  Say("pod #" + std::to_string(slot + 1) + " at " + pod->ip +
+      (closes_sockets ? " is killed" : " vanishes with its node"));
   if (pod->process != kNoId) coordinators_.Kill(pod->process, !closes_sockets);
   if (pod->redis != kNoId) redises_.Kill(pod->redis, !closes_sockets);
   pod->alive = false;

@@ -39,7 +39,8 @@ class World {
   bool RunUntilConverged(Duration within);
 
   // ---- members: slots 0 to kMaxMembers - 1
-  // A pod with everything in it, listed by DNS; `with_coordinator` false: its image is still being pulled, nothing listens.
+  // A pod with everything in it, listed by DNS; `with_coordinator` false: its image is still being pulled, nothing
+  // listens.
   void StartPod(int slot, bool same_ip = false, bool with_coordinator = true);
   void StartMembers();  // as Options::start says
   void KillRedis(int slot, std::optional<Duration> back_after);
