@@ -49,9 +49,7 @@ class BadFlags(scenario.Scenario):
         hive.dns.start()
         pod = hive._make_pod(hive.block.take())
         for process, port in ((pod.coordinator, addresses.COORDINATOR_PORT), (pod.proxy, addresses.PROXY_PORT)):
-            with socket.socket() as taken:
-                taken.bind((pod.ip, port))
-                taken.listen(1)
+            with socket.create_server((pod.ip, port)):
                 process.start()
                 self.assertTrue(process.ended_within(10), f"{process.name} should have ended")
                 self.assertEqual(process.exit_code, 2, process.log_tail())
@@ -131,10 +129,13 @@ class OldRedis:
         self._listener = socket.create_server((ip, addresses.REDIS_PORT))
 
     def __enter__(self):
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_):
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends accept(); closing alone would not
+        self._thread.join()
         self._listener.close()
 
     def _serve(self):
@@ -148,9 +149,10 @@ class OldRedis:
 
     @staticmethod
     def _answer(client, info):
-        while received := client.recv(65536):
-            for _ in range(received.count(b"*")):
-                client.sendall(b"$%d\r\n%s\r\n" % (len(info), info) if b"INFO" in received.upper() else b"+OK\r\n")
+        with client:
+            while received := client.recv(65536):
+                for _ in range(received.count(b"*")):
+                    client.sendall(b"$%d\r\n%s\r\n" % (len(info), info) if b"INFO" in received.upper() else b"+OK\r\n")
 
 
 class MalformedRequests(scenario.Scenario):

@@ -33,13 +33,13 @@ class Query(scenario.Scenario):
             self.assertEqual(run.returncode, 0, run.stderr)
             for member in self.hive.pods:
                 self.assertIn(member.ip, run.stdout)
-            self.assertRegex(run.stdout, rf"(?m)^.*{leader.ip}.*leader")
+            self.assertRegex(run.stdout, rf"(?m)^{leader.ip} \*? +leading")
 
     def test_status_as_json(self):
         leader = self.start_hive()
         for pod in self.hive.pods:
             state = pod.status()
-            self.assertEqual(state["leader"]["identity"]["ip"], leader.ip)
+            self.assertEqual(state["leader"]["leader"]["ip"], leader.ip)
             self.assertEqual(state["self"]["ip"], pod.ip)
             self.assertEqual({m["identity"]["ip"] for m in state["members"]}, {p.ip for p in self.hive.pods})
 
@@ -75,7 +75,7 @@ class Query(scenario.Scenario):
         leader = self.start_hive()
         for pod in self.hive.pods:
             state = self.buf_curl(pod, "/hive.v1.Hive/GetState")
-            self.assertEqual(state["leader"]["identity"]["ip"], leader.ip)
+            self.assertEqual(state["leader"]["leader"]["ip"], leader.ip)
 
     @needs_buf
     def test_health_through_reflection(self):

@@ -39,8 +39,9 @@ class Scenario(unittest.TestCase):
         return self.hive.wait_writable(20)
 
     def _explain(self, hive):
-        outcome = self._outcome
-        if outcome.errors if hasattr(outcome, "errors") else not outcome.success:
+        result = self._outcome.result
+        failed = [test for test, _ in result.failures + result.errors]  # the test itself, or one of its subtests
+        if any(self is getattr(test, "test_case", test) for test in failed):
             print(hive.describe(), file=sys.stderr)
 
     def follower(self, number=0):
@@ -77,7 +78,7 @@ class Scenario(unittest.TestCase):
         """Every coordinator's GetState names this leader, and itself in its proper role."""
         def agreed():
             states = [pod.status() for pod in self.hive.pods]
-            return all(s and s.get("leader", {}).get("identity", {}).get("ip") == leader.ip for s in states)
+            return all(s and s.get("leader", {}).get("leader", {}).get("ip") == leader.ip for s in states)
         wait_until(agreed, 5, f"every coordinator to name {leader.ip} as the leader", 0.1)
 
     def wait_logged(self, process, text, timeout=10):

@@ -37,7 +37,7 @@ def _wait_for_first_leader(hive):
                     raise RuntimeError(f"{process.name} ended at once:\n{process.log_tail(5)}")
         if time.monotonic() - began > told + 5:
             told += 5
-            why = next((state.get("waiting_for") for pod in hive.pods if (state := pod.status())), None)
+            why = next((state.get("waitingFor") for pod in hive.pods if (state := pod.status())), None)
             print(f"... no leader yet after {told} s{': ' + why if why else ''}", flush=True)
         time.sleep(0.1)
     print(f"{hive.leader().ip} leads after {time.monotonic() - began:.1f} s.", flush=True)

@@ -26,6 +26,26 @@ const char* Name(PlantedBug bug) {
   return "?";
 }
 
+const char* BrokenRule(PlantedBug bug) {
+  switch (bug) {
+    case PlantedBug::kNone:
+      break;
+    case PlantedBug::kRestartedLooksFull:
+    case PlantedBug::kOthersLookEmpty:
+      return "promise 1";
+    case PlantedBug::kProxyIgnoresLease:
+    case PlantedBug::kHeardIsNow:
+      return "promise 2";
+    case PlantedBug::kFollowsAnyClaim:
+      return "promise 3";
+    case PlantedBug::kYieldIsDeaf:
+      return "promise 4";
+    case PlantedBug::kPrepareWithoutParking:
+      return "promise 5";
+  }
+  return "";
+}
+
 namespace {
 
 void LookFull(RedisStatus& status) {

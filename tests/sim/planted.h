@@ -23,6 +23,8 @@ enum class PlantedBug : uint8_t {
 };
 inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kPrepareWithoutParking) + 1;
 const char* Name(PlantedBug bug);
+// The promise that the bug breaks: what the judge must name.
+const char* BrokenRule(PlantedBug bug);
 
 void MutateEvent(PlantedBug bug, const election::Config& config, election::Event& event);
 void MutateActions(PlantedBug bug, const election::Config& config, Instant now, const election::Event& event,
