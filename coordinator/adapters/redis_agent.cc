@@ -21,6 +21,13 @@ using replication::RedisCommand;
 using replication::RedisStatus;
 
 constexpr const char* kLog = "redis";
+constexpr std::string_view kPasswordAdvice = ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password";
+
+// Redis's own words, ready to be gone on with: without its full stop.
+std::string Clause(std::string text) {
+  while (text.ends_with('.')) text.pop_back();
+  return text;
+}
 
 bool Readable(const Fd& fd) {
   pollfd polled{fd.get(), POLLIN, 0};
@@ -167,8 +174,7 @@ std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
   }
   if (auth.error) {
     connection_.Close();
-    return Trouble{.detail = *auth.error + ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password",
-                   .password = true};
+    return Trouble{.detail = Clause(*auth.error) + std::string(kPasswordAdvice), .password = true};
   }
   return ReadStatus();
 }
@@ -186,9 +192,9 @@ std::optional<RedisAgent::Trouble> RedisAgent::ReadStatus() {
     status_.loading = !status_.busy;
     return std::nullopt;
   }
-  Trouble trouble{.detail = reply->is_error() ? "INFO: " + reply->text : "its INFO makes no sense"};
+  Trouble trouble{.detail = reply->is_error() ? "INFO: " + Clause(reply->text) : "its INFO makes no sense"};
   if (BlamesPassword(*reply)) {
-    trouble.detail += ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password";
+    trouble.detail += kPasswordAdvice;
     trouble.password = true;
   }
   std::optional<RedisStatus> status;
