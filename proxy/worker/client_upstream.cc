@@ -97,7 +97,8 @@ struct Client::Run {
   bool may_confirm = false;
   size_t begin = 0;
   size_t at = 0;
-  size_t boundary = 0;  // end of the last whole reply that was relayed or stands to be
+  size_t boundary = kNone;  // end of the last whole reply in the stretch
+  static constexpr size_t kNone = static_cast<size_t>(-1);
 };
 
 void Client::OnLinkReadable() {
@@ -161,7 +162,8 @@ size_t Client::Relay(std::string_view bytes) {
 
 bool Client::RelayRun(Run& run) {
   ToClient(run.bytes.substr(run.begin, run.at - run.begin));
-  if (run.boundary >= run.begin) boundary_ = taken_ + to_client_.size() - (run.at - run.boundary);
+  if (run.boundary != Run::kNone) boundary_ = taken_ + to_client_.size() - (run.at - run.boundary);
+  run.boundary = Run::kNone;
   run.begin = run.at;
   return !closed_;
 }
@@ -172,7 +174,7 @@ bool Client::RelayWhole(Run& run) {
   if (part_action_ != ReplyAction::kNeedMore) {
     const ReplyAction action = std::exchange(part_action_, ReplyAction::kNeedMore);
     session_.ReplyEnded();
-    run.boundary = run.at + size;
+    if (action == ReplyAction::kRelay) run.boundary = run.at + size;
     return Obey(run, {action == ReplyAction::kReplace ? ReplyAction::kSwallow : action}, size);
   }
   const resp::Reply reply = replies_.reply(rest);

@@ -1,0 +1,115 @@
+// A proxy process between a test and two real redis-servers, led by a fake watch.
+//
+// Each test process has an address and ports of its own, so that tests may run side by side.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/endpoint.h"
+#include "tests/unit/proxy/end_to_end/child_process.h"
+#include "tests/unit/proxy/end_to_end/fake_watch.h"
+#include "tests/unit/proxy/end_to_end/resp_client.h"
+
+namespace hive::proxy {
+
+class ProxyTest : public testing::Test {
+ protected:
+  ProxyTest() {
+    const int pid = getpid();
+    const std::string ip = "127.0.32." + std::to_string(1 + pid % 250);
+    const auto port = [pid](int i) { return static_cast<uint16_t>(10000 + pid % 1900 * 10 + i); };
+    proxy_ = {ip, port(0)};
+    health_ = {ip, port(1)};
+    coordinator_ = {ip, port(2)};
+    other_coordinator_ = {ip, port(3)};
+    redis_a_ = {ip, port(4)};
+    redis_b_ = {ip, port(5)};
+    std::string pattern = std::filesystem::temp_directory_path() / "hive-proxy-test-XXXXXX";
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~ProxyTest() override {
+    if (HasFailure()) {
+      for (const auto& file : std::filesystem::directory_iterator(folder_)) {
+        if (file.path().extension() == ".log") std::system(("echo; tail -n 12 " + file.path().string()).c_str());
+      }
+    }
+    proxy_process_.reset();
+    a_.reset();
+    b_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::unique_ptr<ChildProcess> StartRedis(const Endpoint& endpoint, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"redis-server",
+                                          "--bind",
+                                          endpoint.ip,
+                                          "--port",
+                                          std::to_string(endpoint.port),
+                                          "--save",
+                                          "",
+                                          "--dir",
+                                          folder_,
+                                          "--appendonly",
+                                          "no",
+                                          "--enable-debug-command",
+                                          "yes",
+                                          "--repl-diskless-sync-delay",
+                                          "0"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    auto process =
+        std::make_unique<ChildProcess>(arguments, folder_ + "/redis-" + std::to_string(endpoint.port) + ".log");
+    for (int i = 0; i < 500; ++i) {
+      RespClient client(endpoint);
+      client.Send("PING\r\n");
+      const std::string reply = client.Reply(1000);
+      if (reply == "+PONG\r\n" || reply.starts_with("-NOAUTH")) return process;
+      usleep(10000);
+    }
+    ADD_FAILURE() << "redis-server does not answer at " << ToString(endpoint);
+    return process;
+  }
+
+  void StartProxy(std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {HIVE_PROXY_BINARY,
+                                          "--listen=" + ToString(proxy_),
+                                          "--health-listen=" + ToString(health_),
+                                          "--coordinator=" + ToString(coordinator_),
+                                          "--threads=1",
+                                          "--log-level=debug"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    proxy_process_ = std::make_unique<ChildProcess>(arguments, folder_ + "/proxy.log");
+  }
+
+  // Redis A leads, and the proxy serves.
+  void StartAll(std::vector<std::string> proxy_flags = {}) {
+    a_ = StartRedis(redis_a_);
+    b_ = StartRedis(redis_b_);
+    watch_ = std::make_unique<FakeWatch>(coordinator_);
+    watch_->SetLeader(1, redis_a_);
+    StartProxy(std::move(proxy_flags));
+    RespClient first(proxy_);
+    EXPECT_EQ(first.Command({"PING"}), "+PONG\r\n");
+  }
+
+  // Redis B leads from now on; A stays as it is.
+  void Switch(uint64_t term = 2) { watch_->SetLeader(term, redis_b_, term); }
+
+  // A command straight to a redis.
+  std::string Direct(const Endpoint& redis, std::initializer_list<std::string_view> arguments) {
+    return RespClient(redis).Command(arguments);
+  }
+
+  Endpoint proxy_, health_, coordinator_, other_coordinator_, redis_a_, redis_b_;
+  std::string folder_;
+  std::unique_ptr<ChildProcess> a_, b_, proxy_process_;
+  std::unique_ptr<FakeWatch> watch_;
+};
+
+}  // namespace hive::proxy

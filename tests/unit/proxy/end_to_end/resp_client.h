@@ -1,0 +1,45 @@
+// A redis client as plain as can be: sends bytes, reads replies, notices the end. Blocking, with a deadline.
+//
+// Thread rule: one thread.
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "common/base/endpoint.h"
+#include "common/net/fd.h"
+#include "proxy/resp/reply_scanner.h"
+
+namespace hive::proxy {
+
+class RespClient {
+ public:
+  static constexpr int kDeadlineSeconds = 15;
+
+  // Tries to connect for a while.
+  explicit RespClient(const Endpoint& server);
+
+  bool connected() const { return fd_.valid(); }
+  void Send(std::string_view bytes);
+  // Sends a command and returns its reply.
+  std::string Command(std::initializer_list<std::string_view> arguments);
+  void SendCommand(std::initializer_list<std::string_view> arguments);
+
+  // The next reply as it came; "<closed>" at the end of the connection, "<nothing>" after the deadline.
+  std::string Reply(int deadline_ms = kDeadlineSeconds * 1000);
+  // True when nothing comes for `ms`.
+  bool Quiet(int ms);
+  // Reads and drops what comes until the connection ends; true if it does within the deadline.
+  bool Closes(int deadline_ms = kDeadlineSeconds * 1000);
+  void HalfClose();
+  void Close() { fd_.Close(); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  Fd fd_;
+  std::string received_;
+  resp::ReplyScanner scanner_;
+};
+
+}  // namespace hive::proxy
