@@ -1,0 +1,317 @@
+// Goal: the world behaves as the contract of coordinator/election/messages.h says. Method: scripted brains say one
+// thing at a time, and look at what comes back.
+#include "tests/sim/world.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/sim/scripted_brain.h"
+
+namespace hive::sim {
+namespace {
+
+using namespace election;  // NOLINT: the whole file speaks of its messages
+
+constexpr const char* kA = "10.0.0.1";
+constexpr const char* kB = "10.0.0.2";
+
+class WorldTest : public ::testing::Test {
+ protected:
+  WorldTest() : world_(Calm(), MakeScripted, transcript_) {
+    world_.StartPod(0);
+    world_.StartPod(1);
+    world_.RunFor(Millis(500));
+  }
+  static Options Calm() {
+    Options options;
+    options.seed = 3;
+    options.members = 2;
+    return options;
+  }
+  void Say(const char* ip, Action action) {
+    script_.members[ip].next.push_back(std::move(action));
+    world_.RunFor(Millis(30));  // its next tick takes it along
+  }
+  Header From(const char* ip) { return {"sim", script_.members[ip].config.self, {ip, kCoordinatorPort}, 0}; }
+  void Call(CallId id) { Say(kA, SendRequest{id, {kB, kCoordinatorPort}, GreetRequest{From(kA), {}}, Millis(300)}); }
+  void DialB(CallId id) { Say(kA, Dial{id, {kB, kCoordinatorPort}, Millis(100)}); }
+
+  Script script_;
+  Transcript transcript_;
+  World world_;
+};
+
+TEST_F(WorldTest, EveryoneHearsOfItsRedisAndOfDns) {
+  EXPECT_GE(script_.Heard<RedisReported>(kA), 3);
+  EXPECT_TRUE(script_.Last<RedisReported>(kA).status.parked());
+  EXPECT_EQ(script_.Last<PeersListed>(kA).listed.size(), 2u);
+}
+
+TEST_F(WorldTest, ACallIsAnsweredOnce) {
+  Call(7);
+  world_.RunFor(Millis(20));
+  ASSERT_EQ(script_.Heard<RequestReceived>(kB), 1);
+  const RequestId id = script_.Last<RequestReceived>(kB).id;
+  Say(kB, SendReply{id, GreetReply{From(kB), {}}});
+  ASSERT_EQ(script_.Heard<ReplyReceived>(kA), 1);
+  EXPECT_EQ(script_.Last<ReplyReceived>(kA).id, 7u);
+  world_.RunFor(Seconds(1));
+  EXPECT_EQ(script_.Heard<CallFailed>(kA), 0);
+}
+
+TEST_F(WorldTest, ACallToADeadProcessIsRefusedAndOneThatDiesMeanwhileCloses) {
+  Call(1);
+  world_.KillCoordinator(1, std::nullopt);
+  world_.RunFor(Millis(20));
+  ASSERT_EQ(script_.Heard<CallFailed>(kA), 1);
+  EXPECT_EQ(script_.Last<CallFailed>(kA).failure, Failure::kClosed);
+  Call(2);
+  world_.RunFor(Millis(20));
+  EXPECT_EQ(script_.Last<CallFailed>(kA).failure, Failure::kRefused);
+}
+
+TEST_F(WorldTest, SilenceEndsInTimeout) {
+  world_.CutBoth(0, 1, 3, Cut::kSilent);
+  Call(1);
+  world_.RunFor(Millis(200));
+  EXPECT_EQ(script_.Heard<CallFailed>(kA), 0);
+  world_.RunFor(Millis(200));
+  ASSERT_EQ(script_.Heard<CallFailed>(kA), 1);
+  EXPECT_EQ(script_.Last<CallFailed>(kA).failure, Failure::kTimeout);
+}
+
+TEST_F(WorldTest, DialsFindWhatIsThere) {
+  DialB(1);
+  world_.RunFor(Millis(200));
+  EXPECT_EQ(script_.Last<Dialled>(kA).answered_by, script_.members[kB].config.self);
+  world_.StallCoordinator(1, Millis(400));
+  DialB(2);
+  world_.RunFor(Millis(200));
+  EXPECT_EQ(script_.Last<Dialled>(kA).outcome, Dialled::Outcome::kMute);
+  world_.RunFor(Millis(400));
+  world_.KillCoordinator(1, std::nullopt);
+  DialB(3);
+  world_.RunFor(Millis(200));
+  EXPECT_EQ(script_.Last<Dialled>(kA).outcome, Dialled::Outcome::kRefused);
+  world_.KillPod(1, false, std::nullopt);
+  DialB(4);
+  world_.RunFor(Millis(200));
+  EXPECT_EQ(script_.Last<Dialled>(kA).outcome, Dialled::Outcome::kNoConnect);
+}
+
+TEST_F(WorldTest, StreamsKeepTheirOrderAndCloseWithTheProcess) {
+  Say(kA, OpenFollow{2, {kB, kCoordinatorPort}, {}});
+  ASSERT_EQ(script_.Heard<FollowOpened>(kB), 1);
+  ASSERT_EQ(script_.Heard<ReportReceived>(kB), 1);
+  const StreamId id = script_.Last<FollowOpened>(kB).id;
+  EXPECT_EQ(id % 2, 1u);
+  for (uint64_t number = 1; number <= 5; ++number) {
+    Beat beat;
+    beat.number = number;
+    script_.members[kB].next.push_back(SendBeat{id, beat});
+  }
+  world_.RunFor(Millis(50));
+  uint64_t expected = 0;
+  for (const Event& event : script_.members[kA].heard) {
+    const auto* beat = std::get_if<BeatReceived>(&event);
+    if (beat == nullptr) continue;
+    EXPECT_EQ(beat->beat.number, ++expected);
+  }
+  EXPECT_EQ(expected, 5u);
+  world_.KillCoordinator(1, std::nullopt);
+  world_.RunFor(Millis(20));
+  EXPECT_EQ(script_.Last<StreamClosed>(kA).failure, Failure::kClosed);
+}
+
+TEST_F(WorldTest, SilenceBreaksNoStreamAndResetsDo) {
+  Say(kA, OpenFollow{2, {kB, kCoordinatorPort}, {}});
+  world_.CutBoth(0, 1, 3, Cut::kSilent);
+  Say(kB, SendBeat{script_.Last<FollowOpened>(kB).id, {}});
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(script_.Heard<BeatReceived>(kA), 0);
+  EXPECT_EQ(script_.Heard<StreamClosed>(kA), 0);
+  world_.HealPair(0, 1);
+  world_.RunFor(Seconds(1));
+  EXPECT_EQ(script_.Heard<BeatReceived>(kA), 1);
+  world_.CutBoth(0, 1, 3, Cut::kReset);
+  world_.RunFor(Millis(50));
+  EXPECT_EQ(script_.Heard<StreamClosed>(kA), 1);
+  EXPECT_EQ(script_.Heard<StreamClosed>(kB), 1);
+}
+
+TEST_F(WorldTest, AFrozenProcessSeesWhatWaitedOnWaking) {
+  world_.StallCoordinator(1, Millis(800));
+  Call(1);
+  world_.RunFor(Millis(500));
+  EXPECT_EQ(script_.Heard<RequestReceived>(kB), 0);
+  world_.RunFor(Millis(500));
+  EXPECT_EQ(script_.Heard<RequestReceived>(kB), 1);
+}
+
+TEST_F(WorldTest, ARestartedRedisIsLostThenAnotherRun) {
+  const std::string run = script_.Last<RedisReported>(kA).status.run_id;
+  world_.KillRedis(0, Millis(50));
+  world_.RunFor(Millis(30));
+  EXPECT_EQ(script_.Heard<RedisLost>(kA), 1);
+  world_.RunFor(Millis(200));
+  EXPECT_NE(script_.Last<RedisReported>(kA).status.run_id, run);
+}
+
+TEST_F(WorldTest, AStoppedRedisIsMuteAndObeysLater) {
+  world_.StopRedis(0, Seconds(4));
+  Say(kA, CommandRedis{9, {RedisCommand::Kind::kPromote, {}}});
+  world_.RunFor(Seconds(3));
+  EXPECT_EQ(script_.Heard<RedisMute>(kA), 1);
+  ASSERT_EQ(script_.Heard<RedisDone>(kA), 1);
+  EXPECT_FALSE(script_.Last<RedisDone>(kA).ok);
+  world_.RunFor(Seconds(2));
+  EXPECT_TRUE(script_.Last<RedisReported>(kA).status.is_master);  // the ghost of a command
+}
+
+TEST_F(WorldTest, AProbeTellsEmptyFromData) {
+  Say(kA, ProbeRedis{1, {kB, kRedisPort}});
+  EXPECT_EQ(script_.Last<RedisProbed>(kA).outcome, RedisProbed::Outcome::kEmpty);
+  world_.redises().Preload(world_.RedisOf(1)->id, 5);
+  Say(kA, ProbeRedis{2, {kB, kRedisPort}});
+  EXPECT_EQ(script_.Last<RedisProbed>(kA).outcome, RedisProbed::Outcome::kHasData);
+  world_.KillRedis(1, std::nullopt);
+  Say(kA, ProbeRedis{3, {kB, kRedisPort}});
+  EXPECT_EQ(script_.Last<RedisProbed>(kA).outcome, RedisProbed::Outcome::kRefused);
+}
+
+TEST_F(WorldTest, AnOrphanIsDemotedOnlyWhileItsCoordinatorRefuses) {
+  world_.redises().Preload(world_.RedisOf(0)->id, 5);
+  world_.redises().Preload(world_.RedisOf(1)->id, 5);
+  script_.members[kA].state.role = Role::kLeading;
+  const DemoteOrphan demote{4, {kB, kRedisPort}, {kB, kCoordinatorPort}, {kA, kRedisPort}};
+  Say(kA, demote);
+  EXPECT_EQ(script_.Last<OrphanAnswered>(kA).outcome, OrphanAnswered::Outcome::kCoordinatorAnswers);
+  EXPECT_TRUE(world_.RedisOf(1)->master);
+  world_.KillCoordinator(1, std::nullopt);
+  Say(kA, demote);
+  EXPECT_EQ(script_.Last<OrphanAnswered>(kA).outcome, OrphanAnswered::Outcome::kObeyed);
+  EXPECT_FALSE(world_.RedisOf(1)->master);
+}
+
+TEST_F(WorldTest, WhatACoordinatorRemembersOutlivesItButNotItsPod) {
+  Say(kA, Remember{{"run", true, 5, {}, {}}});
+  world_.KillCoordinator(0, Millis(10));
+  world_.RunFor(Millis(100));
+  ASSERT_TRUE(script_.members[kA].config.memory.has_value());
+  EXPECT_EQ(script_.members[kA].config.memory->term, 5u);
+  world_.KillPod(0, true, Millis(10), /*same_ip=*/true);
+  world_.RunFor(Millis(100));
+  EXPECT_FALSE(script_.members[kA].config.memory.has_value());
+}
+
+// ------------------------------------------------------------------------------------------------- the judge
+
+class JudgeTest : public WorldTest {
+ protected:
+  void ExpectObjection(const std::string& rule) {
+    ASSERT_TRUE(world_.judge().objects());
+    EXPECT_EQ(world_.judge().violation()->rule, rule) << world_.judge().violation()->text;
+  }
+  Claim ClaimOf(const char* ip, Term term) {
+    return {term, 1, script_.members[ip].config.self, {ip, kCoordinatorPort}, {ip, kRedisPort}};
+  }
+  void Believe(const char* ip, const Claim& claim) { script_.members[ip].state.view.claim = claim; }
+};
+
+TEST_F(JudgeTest, ObjectsToAnEmptyRedisPromotedBesideData) {
+  world_.redises().Preload(world_.RedisOf(1)->id, 5);
+  world_.RunFor(Seconds(5));
+  Say(kA, CommandRedis{2, {RedisCommand::Kind::kPromote, {}}});
+  ExpectObjection("promise 1");
+}
+
+TEST_F(JudgeTest, AcceptsAnEmptyRedisPromotedAmongEmpties) {
+  Say(kA, CommandRedis{2, {RedisCommand::Kind::kPromote, {}}});
+  EXPECT_FALSE(world_.judge().objects());
+}
+
+TEST_F(JudgeTest, ObjectsToDataThatIsToldToReplicateNothing) {
+  world_.redises().Preload(world_.RedisOf(0)->id, 5);
+  world_.RunFor(Seconds(5));
+  Believe(kA, ClaimOf(kB, 1));
+  Say(kA, CommandRedis{2, {RedisCommand::Kind::kReplicate, {kB, kRedisPort}}});
+  ExpectObjection("promise 1");
+}
+
+TEST_F(JudgeTest, ObjectsToAWipe) {
+  world_.redises().Preload(world_.RedisOf(0)->id, 5);
+  Believe(kA, ClaimOf(kB, 1));
+  Say(kB, CommandRedis{2, {RedisCommand::Kind::kPromote, {}}});
+  script_.members[kA].next = {CommandRedis{2, {RedisCommand::Kind::kReplicate, {kB, kRedisPort}}}};
+  world_.RunFor(Seconds(3));
+  ExpectObjection("promise 1");
+}
+
+TEST_F(JudgeTest, ObjectsToARedisPointedElsewhereThanTheLeader) {
+  Believe(kA, ClaimOf(kA, 3));
+  Say(kA, CommandRedis{2, {RedisCommand::Kind::kReplicate, {kB, kRedisPort}}});
+  ExpectObjection("promise 3");
+}
+
+TEST_F(JudgeTest, ObjectsToFollowingTwo) {
+  Say(kA, OpenFollow{2, {kB, kCoordinatorPort}, {}});
+  EXPECT_FALSE(world_.judge().objects());
+  Say(kA, OpenFollow{4, {kB, kCoordinatorPort}, {}});
+  ExpectObjection("promise 3");
+}
+
+TEST_F(JudgeTest, ObjectsToGoingOverToALesserClaim) {
+  Believe(kA, ClaimOf(kB, 3));
+  Say(kA, ResolveNow{});
+  Believe(kA, ClaimOf(kA, 2));
+  script_.members[kB].next = {SendRequest{1, {kA, kCoordinatorPort}, GreetRequest{From(kB), {}}, Millis(100)}};
+  world_.RunFor(Millis(300));
+  ExpectObjection("promise 3");
+}
+
+TEST_F(JudgeTest, ObjectsToAFallingTerm) {
+  script_.members[kA].state.term = 5;
+  Say(kA, ResolveNow{});
+  script_.members[kA].state.term = 4;
+  Say(kA, ResolveNow{});
+  ExpectObjection("sanity");
+}
+
+TEST_F(JudgeTest, ObjectsToAnAnswerThatNobodyAskedFor) {
+  Say(kA, SendReply{99, GreetReply{From(kA), {}}});
+  ExpectObjection("sanity");
+}
+
+TEST_F(JudgeTest, ObjectsToAStorm) {
+  for (int i = 0; i < 450; ++i) script_.members[kA].next.push_back(ResolveNow{});
+  world_.RunFor(Millis(100));
+  ExpectObjection("sanity");
+}
+
+TEST_F(JudgeTest, ObjectsToALeaderWhoseRedisIsAReplica) {
+  script_.members[kA].state.role = Role::kLeading;
+  Believe(kA, ClaimOf(kA, 1));
+  Say(kA, ResolveNow{});
+  ExpectObjection("sanity");
+}
+
+TEST_F(JudgeTest, ObjectsToAWriteOnAClaimThatNobodyStandsBy) {
+  LeaderView view;
+  view.claim = ClaimOf(kB, 1);
+  view.write_state = WriteState::kOpen;
+  view.heard = Instant(Duration::max());  // as if it had just been heard
+  for (int i = 0; i < 20 && !world_.judge().objects(); ++i) {
+    script_.members[kA].next = {PublishLeader{view}};
+    world_.RunFor(Millis(100));
+  }
+  ExpectObjection("promise 2");
+}
+
+TEST_F(JudgeTest, ObjectsWhenNobodyLeadsInTime) {
+  world_.Heal();
+  EXPECT_FALSE(world_.RunUntilConverged(Seconds(3)));
+  world_.judge().OnDeadline();
+  ExpectObjection("promise 4");
+}
+
+}  // namespace
+}  // namespace hive::sim
