@@ -124,7 +124,7 @@ class LocalHive:
         for pod in self.pods:
             parts.append(f"-- {pod.ip}: redis says {pod.redis.role()}; exit codes (redis, coordinator, proxy): "
                          f"{[p.exit_code for p in pod.processes]}")
-            parts += [f"   last of the {p.name} log:\n{p.log_tail()}" for p in (pod.coordinator, pod.proxy)]
+            parts += [f"   last of the {p.name} log:\n{p.log_tail()}" for p in pod.processes]
         return "\n".join(parts)
 
 

@@ -33,8 +33,8 @@ class Judge(unittest.TestCase):
         return writes
 
     def test_finds_exactly_what_was_lost(self):
-        self.start_redis("proxy", addresses.PROXY_PORT, "no one")
-        self.start_redis("leader", addresses.REDIS_PORT, f"{self.ip} {addresses.PROXY_PORT}")
+        self.start_redis("proxy", addresses.PROXY_PORT, ("no", "one"))
+        self.start_redis("leader", addresses.REDIS_PORT, (self.ip, addresses.PROXY_PORT))
         wait_until(lambda: b"connected" in resp.ask(self.ip, addresses.REDIS_PORT, "ROLE"), 5, "the link")
         writes = self.write_for_a_while()
         wait_until(lambda: not writes.lost(self.ip), 2, "nothing to be missing")
@@ -43,8 +43,8 @@ class Judge(unittest.TestCase):
         wait_until(lambda: sorted(writes.lost(self.ip)) == ["load:0:3", "load:1:5", "load:1:7"], 2, "the planted losses")
 
     def test_everything_is_lost_on_an_empty_redis(self):
-        self.start_redis("proxy", addresses.PROXY_PORT, "no one")
-        self.start_redis("leader", addresses.REDIS_PORT, "no one")
+        self.start_redis("proxy", addresses.PROXY_PORT, ("no", "one"))
+        self.start_redis("leader", addresses.REDIS_PORT, ("no", "one"))
         writes = self.write_for_a_while()
         self.assertEqual(len(writes.lost(self.ip)), writes.acknowledged)
 

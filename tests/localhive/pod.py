@@ -12,7 +12,7 @@ from .process import Process
 REDIS_SETTINGS = {
     "save": "",
     "appendonly": "no",
-    "replicaof": "127.0.0.1 1",
+    "replicaof": ("127.0.0.1", 1),
     "repl-diskless-sync": "yes",
     "repl-diskless-sync-delay": "0",
     "rdb-del-sync-files": "yes",
@@ -39,7 +39,7 @@ class Redis(Process):
             options["requirepass"] = password
         argv = ["redis-server"]
         for name, value in options.items():
-            argv += [f"--{name}", *(str(value).split() or [""])]
+            argv += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
         super().__init__(f"redis {ip}", argv, os.path.join(folder, "redis.log"))
 
     def start(self):

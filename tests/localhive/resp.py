@@ -20,7 +20,11 @@ class Connection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unread = b""
         if password:
-            self.command("AUTH", password)
+            try:
+                self.command("AUTH", password)
+            except Exception:
+                self.close()
+                raise
 
     def close(self):
         self._socket.close()

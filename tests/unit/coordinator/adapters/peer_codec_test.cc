@@ -74,7 +74,9 @@ TEST(PeerCodec, Campaign) {
 }
 
 TEST(PeerCodec, Prepare) {
-  EXPECT_EQ(ThroughTheWire<v1::PrepareRequest>(PrepareRequest{kHeader, kClaim}).claim, kClaim);
+  const auto request = ThroughTheWire<v1::PrepareRequest>(PrepareRequest{kHeader, kClaim, kLineage});
+  EXPECT_EQ(request.claim, kClaim);
+  EXPECT_EQ(request.lineage, kLineage);
   const auto reply =
       ReplyThroughTheWire<v1::PrepareResponse>(PrepareReply{kHeader, PrepareVerdict::kRefused, kStanding, kClaim});
   EXPECT_EQ(reply.verdict, PrepareVerdict::kRefused);

@@ -70,14 +70,36 @@ TEST(Core, RefusesIncompleteIdentitiesAndAbsurdTerms) {
   EXPECT_NE(RefusalOf(core, header), "");
 }
 
-TEST(Core, WhatArrivesLateFromAReplacedIncarnationIsRefused) {
+// Incarnations have no order: a message of another one at a known address is not believed, but makes the core ask who
+// is there; the answer counts, and from then on the former one is refused for good.
+TEST(Core, AnotherIncarnationIsAskedBeforeItIsBelieved) {
   Core core(MakeConfig());
-  Header header = MakeHeader();
-  EXPECT_EQ(RefusalOf(core, header), "");
+  const auto question = [&](const Actions& actions) {
+    const SendRequest* found = Find<SendRequest>(actions);
+    return found == nullptr ? CallId{0} : found->id;
+  };
+  const auto refused = [&](Instant now, const Header& from) {
+    const Actions actions = core.Step(now, 0, RequestReceived{3, GreetRequest{from, {}}});
+    return std::holds_alternative<Refusal>(Find<SendReply>(actions)->reply);
+  };
+  const Header header = MakeHeader();
   Header restarted = header;
   restarted.self.incarnation = 23;
-  EXPECT_EQ(RefusalOf(core, restarted), "");
-  EXPECT_NE(RefusalOf(core, header), "");
+  const CallId first = question(core.Step(Instant{}, 0, RequestReceived{1, GreetRequest{header, {}}}));
+  core.Step(Instant{}, 0, ReplyReceived{first, GreetReply{header, {}}});
+  const Instant later = Instant{} + Seconds(1);
+  const CallId second = question(core.Step(later, 0, RequestReceived{2, GreetRequest{restarted, {}}}));
+  ASSERT_NE(second, 0u);
+  EXPECT_FALSE(refused(later, header));
+  EXPECT_TRUE(refused(later, restarted));
+  core.Step(later + Millis(1), 0, ReplyReceived{second, GreetReply{restarted, {}}});
+  // The known one was heard after the question had been asked, so it is asked once more.
+  const Instant again = later + Seconds(1);
+  const CallId third = question(core.Step(again, 0, Tick{}));
+  ASSERT_NE(third, 0u);
+  core.Step(again + Millis(1), 0, ReplyReceived{third, GreetReply{restarted, {}}});
+  EXPECT_FALSE(refused(again + Millis(2), restarted));
+  EXPECT_TRUE(refused(again + Millis(2), header));
 }
 
 TEST(Core, UnknownIdsChangeNothing) {

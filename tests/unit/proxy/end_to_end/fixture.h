@@ -65,8 +65,9 @@ class ProxyTest : public testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     auto process =
         std::make_unique<ChildProcess>(arguments, folder_ + "/redis-" + std::to_string(endpoint.port) + ".log");
-    for (int i = 0; i < 500; ++i) {
-      RespClient client(endpoint);
+    for (int i = 0; i < 5; ++i) {
+      RespClient client(endpoint);  // waits until it listens
+      if (!client.connected()) break;
       client.Send("PING\r\n");
       const std::string reply = client.Reply(1000);
       if (reply == "+PONG\r\n" || reply.starts_with("-NOAUTH")) return process;

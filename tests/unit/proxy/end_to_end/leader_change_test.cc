@@ -295,8 +295,7 @@ TEST_F(LeaderChangeTest, MonitorTrackingReplyAndHalfSentRequestAreClosed) {
 }
 
 TEST_F(LeaderChangeTest, ConnectionStateIsReplayed) {
-  const std::vector<std::string> acl = {"--user", "app on >secret ~* &* +@all", "--user",
-                                        "default on nopass ~* &* +@all"};
+  const std::vector<std::string> acl = {"--user", "app", "on", ">secret", "~*", "&*", "+@all"};
   a_ = StartRedis(redis_a_, acl);
   b_ = StartRedis(redis_b_, acl);
   watch_ = std::make_unique<FakeWatch>(coordinator_);
@@ -342,6 +341,8 @@ TEST_F(LeaderChangeTest, RedisWithAPassword) {
   EXPECT_EQ(client.Command({"AUTH", "secret"}), "+OK\r\n");
   EXPECT_EQ(client.Command({"SET", "k", "v"}), "+OK\r\n");
   Switch();
+  watch_->AwaitHeard();
+  usleep(100000);
   EXPECT_EQ(client.Command({"GET", "k"}), "$-1\r\n");
 }
 
