@@ -205,7 +205,9 @@ absl::StatusOr<election::CampaignRequest> Decode(const v1::CampaignRequest& from
 
 absl::StatusOr<election::PrepareRequest> Decode(const v1::PrepareRequest& from) {
   Reader reader;
-  election::PrepareRequest request{reader.Header(from.header()), reader.RequiredClaim(from.claim(), "claim")};
+  election::PrepareRequest request{.header = reader.Header(from.header()),
+                                   .claim = reader.RequiredClaim(from.claim(), "claim"),
+                                   .lineage = reader.Lineage(from.lineage())};
   return reader.Finish(std::move(request));
 }
 

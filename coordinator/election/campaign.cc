@@ -134,8 +134,8 @@ void Core::Impl::CloseRound() {
 void Core::Impl::TakeAnswer(Peer& peer, Answer answer) {
   peer.report.standing = answer.standing;
   if (!candidacy_ || role_ != Role::kElecting || !candidacy_->asked) return;
-  const bool has_data = answer.standing.available && !answer.standing.empty;
-  if (candidacy_->evidence == Evidence::kBootstrap && has_data) {
+  if (candidacy_->evidence == Evidence::kBootstrap && !answer.standing.empty && !candidacy_->patience_over) {
+    if (!answer.standing.available) return;  // it holds data but cannot lead now: it blocks, as a silent one does
     candidacy_.reset();
     return EnterJoining(peer.coordinator.ip + " has data: a new dataset is not needed", now_ + config_.beat_interval);
   }
@@ -178,7 +178,7 @@ void Core::Impl::ReplyLeader(RequestId id, const Claim& leader, Duration heard_a
 
 void Core::Impl::OnCampaign(RequestId id, const CampaignRequest& request) {
   Peer* peer = peers_.Find(request.header.coordinator);
-  if (lineage_.empty()) lineage_ = request.lineage;  // a restarted member can place its redis again
+  LearnLineage(request.lineage);
   if (promise_ && promise_->claim.leader == request.header.self) promise_.reset();  // it has given up, and stands anew
   if (promoting_heard_ && promoting_heard_->claim.leader == request.header.self) promoting_heard_.reset();
   if (role_ == Role::kLeading) return ReplyLeader(id, leading_->claim, Duration{0});

@@ -23,29 +23,40 @@ void Core::Impl::Greet(Peer& peer) {
                              config_.leader_timeout / 4});
 }
 
-// A member's own word about itself: by its greeting, or by its answer to ours.
-void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report) {
+// A member's own word about itself: by its greeting (undated: it may have lain on the way), or by its answer to ours.
+void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Call* asked) {
   peer.report = report;
+  LearnLineage(report.lineage);
   if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);
   const bool leads = report.role == Role::kLeading && report.leader.leader == peer.identity;
   const bool promotes = report.role == Role::kPromoting && report.leader.leader == peer.identity;
 
   // Whoever won and says that it is neither promoting nor leading has given up: its release was lost.
-  if (!leads && !promotes) {
-    if (promise_ && promise_->claim.leader == peer.identity) promise_.reset();
-    if (promoting_heard_ && promoting_heard_->claim.leader == peer.identity) promoting_heard_.reset();
+  const auto given_up = [&](const std::optional<Promise>& promise) {
+    return promise && promise->claim.leader == peer.identity && !leads && !promotes && asked != nullptr &&
+           asked->sent >= promise->heard;
+  };
+  if (given_up(promise_)) promise_.reset();
+  if (given_up(promoting_heard_)) promoting_heard_.reset();
+
+  if (leads && proved_lost_.leader == peer.identity && asked != nullptr && asked->sent >= proved_lost_at_) {
+    proved_lost_ = {};  // it leads after all
   }
   if (role_ == Role::kFollowing && following_->claim.leader == peer.identity) {
-    if (!leads) return LoseLeader(Evidence::kProof, peer.coordinator.ip + " says that it leads no more");
-    AnswerOnProof(/*leader_lives=*/true);
+    if (leads) return AnswerOnProof(/*leader_lives=*/true);
+    if (asked != nullptr && asked->sent > following_->heard) {
+      return LoseLeader(Evidence::kProof, peer.coordinator.ip + " says that it leads no more");
+    }
+    if (asked == nullptr && !peer.greeting) Greet(peer);
     return;
   }
   if (leads) {
-    if (role_ == Role::kLeading) {
-      if (report.key) Settle(peer, *report.key);
-      return;
-    }
-    return ConsiderLeader(report.leader, report.dataset, report.lineage);
+    if (role_ != Role::kLeading) return ConsiderLeader(report.leader, report.dataset, report.lineage);
+    // Both sides of one greeting compare the same two keys, so that one of them yields, never both or none.
+    if (!report.key) return;
+    if (asked == nullptr) return Settle(peer, MakeKey(), *report.key);
+    if (asked->key) Settle(peer, *asked->key, *report.key);
+    return;
   }
   // It follows somebody: ask that one itself.
   if (role_ == Role::kJoining && report.role == Role::kFollowing && report.leader_heard_ago < config_.leader_timeout &&

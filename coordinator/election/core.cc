@@ -97,6 +97,10 @@ void Core::Impl::On(const RedisReported& event) {
 
 void Core::Impl::RedisRoleCheck() {
   const RedisStatus& status = redis_.status();
+  // A master that never had a replica draws a new replication id when its first one attaches.
+  if (role_ == Role::kLeading && status.is_master && !lineage_.empty() && !status.busy) {
+    lineage_.back().replication_id = status.replication_id;
+  }
   if (role_ == Role::kLeading && !status.is_master && !status.loading && !status.busy) {
     Resign("its redis was made a replica of " + hive::ToString(status.master) + " by someone else");
   }
@@ -129,7 +133,11 @@ void Core::Impl::On(const RedisDone& event) {
   if (it == calls_.end()) return;
   const Call call = it->second;
   calls_.erase(it);
-  if (event.ok) On(RedisReported{event.status});
+  if (event.ok) {
+    On(RedisReported{event.status});
+  } else if (call.kind != CallKind::kServeStale) {
+    redis_.OnRefusal();
+  }
   const bool current = call.epoch == epoch_;
   switch (call.kind) {
     case CallKind::kReadForRound:
@@ -142,7 +150,7 @@ void Core::Impl::On(const RedisDone& event) {
       break;
     case CallKind::kPark:
       if (!event.ok) Complain("park", "the local redis refuses REPLICAOF: " + event.error);
-      PayOwedPrepares(event.ok ? OwnStanding() : Standing{});
+      PayOwedPrepares(OwnStanding());
       if (current) OnParked(event);
       break;
     case CallKind::kPromote:
@@ -170,9 +178,10 @@ void Core::Impl::On(const RequestReceived& event) {
     return Respond(event.id, Refusal{MakeHeader(), reason});
   }
   Peer* peer = Meet(header, std::nullopt);
-  if (peer == nullptr) return Respond(event.id, Refusal{MakeHeader(), "that incarnation was replaced"});
+  if (peer == nullptr)
+    return Respond(event.id, Refusal{MakeHeader(), ""});  // not (yet) the one we know at this address
   if (const auto* greet = std::get_if<GreetRequest>(&event.request)) {
-    OnGreetReport(*peer, greet->report);
+    OnGreetReport(*peer, greet->report, nullptr);
     return Respond(event.id, GreetReply{MakeHeader(), MakeReport()});
   }
   if (const auto* campaign = std::get_if<CampaignRequest>(&event.request)) return OnCampaign(event.id, *campaign);
@@ -190,6 +199,8 @@ void Core::Impl::On(const ReplyReceived& event) {
     if (asked->greeting == event.id) asked->greeting.reset();
   }
   if (const auto* refusal = std::get_if<Refusal>(&event.reply)) {
+    if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
+    if (refusal->reason.empty()) return;
     Complain("refused by " + call.to.ip, hive::ToString(call.to) + " refuses this member: " + refusal->reason);
     return;
   }
@@ -200,7 +211,7 @@ void Core::Impl::On(const ReplyReceived& event) {
   Peer* peer = Meet(header, call.sent);
   if (peer == nullptr) return;
   const bool current = call.epoch == epoch_;
-  if (const auto* greet = std::get_if<GreetReply>(&event.reply)) return OnGreetReport(*peer, greet->report);
+  if (const auto* greet = std::get_if<GreetReply>(&event.reply)) return OnGreetReport(*peer, greet->report, &call);
   if (const auto* campaign = std::get_if<CampaignReply>(&event.reply)) {
     if (current && role_ == Role::kElecting) OnCampaignReply(*peer, *campaign);
     return;
@@ -271,7 +282,7 @@ MemberReport Core::Impl::MakeReport() const {
     report.leader = following_->claim;
     report.leader_heard_ago = now_ - following_->heard;
   }
-  if (leading_ || following_) report.lineage = lineage_;
+  report.lineage = lineage_;
   return report;
 }
 
@@ -301,7 +312,7 @@ Peer* Core::Impl::Meet(const Header& header, std::optional<Instant> asked_at) {
 Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at) {
   Peer* peer = peers_.Add(coordinator);
   if (peer == nullptr) return nullptr;
-  if (std::find(peer->former.begin(), peer->former.end(), identity.incarnation) != peer->former.end()) return nullptr;
+  if (peer->met() && peer->identity != identity && !MayReplace(*peer, identity, asked_at)) return nullptr;
   const Identity before = peer->identity;
   if (before.incarnation != identity.incarnation) {
     constexpr size_t kFormerRemembered = 8;
@@ -313,10 +324,20 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
     peer->proof.reset();
   }
   peer->heard = std::max(peer->heard.value_or(Instant{}), asked_at.value_or(now_));
+  if (winning_) winning_->targets.try_emplace(coordinator).first->second.awaited = true;  // it is there after all
   peer->gone = false;
   peer->probed = ProbedRedis::kUnknown;
   if (before.incarnation != 0 && before != identity) OnReplaced(*peer, before);
   return peer;
+}
+
+// Incarnations have no order, and what an old one has sent may arrive after the new one has spoken. So only the answer
+// to a question that was asked after the known one was last heard replaces it; anything else makes us ask.
+bool Core::Impl::MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at) {
+  if (std::find(peer.former.begin(), peer.former.end(), identity.incarnation) != peer.former.end()) return false;
+  if (asked_at && (!peer.heard || *asked_at > *peer.heard)) return true;
+  if (!asked_at && !peer.greeting) Greet(peer);
+  return false;
 }
 
 void Core::Impl::OnReplaced(Peer& peer, const Identity& before) {
@@ -333,6 +354,13 @@ void Core::Impl::OnReplaced(Peer& peer, const Identity& before) {
   if (following_ && following_->claim.leader == before) {
     LoseLeader(Evidence::kProof, "another incarnation answers at " + peer.coordinator.ip);
   }
+}
+
+// A restarted member forgets, or remembers an old history: it places its redis in the newest one that it belongs to.
+void Core::Impl::LearnLineage(const Lineage& lineage) {
+  if (lineage.empty() || leading_ || following_) return;
+  const bool newer = lineage_.empty() || lineage.back().term > lineage_.back().term;
+  if (newer && Descends(lineage, redis_.status())) lineage_ = lineage;
 }
 
 void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
@@ -352,7 +380,7 @@ void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
 
 CallId Core::Impl::NewCall(CallKind kind, const Endpoint& to) {
   const CallId id = ++last_call_;
-  calls_.emplace(id, Call{kind, to, now_, epoch_});
+  calls_.emplace(id, Call{kind, to, now_, epoch_, {}});
   return id;
 }
 

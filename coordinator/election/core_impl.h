@@ -99,6 +99,7 @@ class Core::Impl {
     Claim lost;
     Instant began;
     Instant stage_began;
+    bool patience_over = false;  // bootstrap: as in the candidacy
     bool parked = false;
     bool promoting = false;  // REPLICAOF NO ONE is under way
     Standing own;            // after parking
@@ -195,6 +196,7 @@ class Core::Impl {
     Endpoint to;
     Instant sent;
     uint64_t epoch = 0;  // of the role that asked: an answer from an earlier one is only listened to for what it tells
+    std::optional<LeaderKey> key;  // what a leader's greeting declared
   };
 
   // ----------------------------------------------------------------------------------------------------- core.cc
@@ -226,7 +228,9 @@ class Core::Impl {
   std::string RefusalOf(const Header& header) const;  // empty when acceptable
   Peer* Meet(const Header& header, std::optional<Instant> asked_at);
   Peer* MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at);
+  bool MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at);
   void OnReplaced(Peer& peer, const Identity& before);
+  void LearnLineage(const Lineage& lineage);
   void HearOfMembers(const std::vector<MemberView>& members);
   CallId NewCall(CallKind kind, const Endpoint& to);
   void Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout);
@@ -244,7 +248,7 @@ class Core::Impl {
   // -------------------------------------------------------------------------------------------------- contact.cc
   void GreetPeers();
   void Greet(Peer& peer);
-  void OnGreetReport(Peer& peer, const MemberReport& report);
+  void OnGreetReport(Peer& peer, const MemberReport& report, const Call* asked);
   void BeginProof(Peer& peer);
   void DriveProofs();
   void OnProvedGone(Peer& peer);
@@ -304,7 +308,7 @@ class Core::Impl {
   void SendBeats(LeaderState state, const Claim& successor);
   void SendBeatTo(Follower& follower, LeaderState state, const Claim& successor);
   LeaderKey MakeKey() const;
-  void Settle(Peer& peer, const LeaderKey& other);
+  void Settle(Peer& peer, const LeaderKey& own, const LeaderKey& other);
   void OnYield(RequestId id, const YieldRequest& request);
   void OnYieldReply(Peer& peer, CallId id, const YieldReply& reply);
   void DriveOrphans();
@@ -359,6 +363,7 @@ class Core::Impl {
   };
   std::optional<Frozen> frozen_;  // what this member answers while it has no leader
   Claim proved_lost_;             // the leader that we lost on proof: its own word, arriving late, revives nothing
+  Instant proved_lost_at_;
   std::vector<Owed> owed_;
   std::map<CallId, Call> calls_;
   CallId last_call_ = 0;

@@ -153,7 +153,10 @@ void Core::Impl::DriveFollowing() {
 void Core::Impl::LoseLeader(Evidence evidence, std::string why) {
   const Claim lost = following_->claim;
   CloseFollowStream();
-  if (evidence == Evidence::kProof) proved_lost_ = lost;
+  if (evidence == Evidence::kProof) {
+    proved_lost_ = lost;
+    proved_lost_at_ = now_;
+  }
   frozen_.reset();
   EnterJoining("lost " + ToString(lost) + ": " + std::move(why), now_);
   joining_.since = now_;

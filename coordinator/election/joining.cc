@@ -101,7 +101,8 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
       break;
   }
   if (Promised() && promise_->claim.leader != claim.leader && claim.term < promise_->claim.term) return;
-  if (!proved_lost_.empty() && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
+  const bool proved_lately = !proved_lost_.empty() && now_ - proved_lost_at_ < config_.leader_timeout;
+  if (proved_lately && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
   if (IsForeign(dataset, lineage)) {
     Complain("foreign " + claim.leader.ip, claim.leader.ip +
                                                " leads a dataset that this member's data is no part of: "

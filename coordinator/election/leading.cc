@@ -189,9 +189,8 @@ void Core::Impl::Resign(std::string why) {
 
 // ---------------------------------------------------------------------------------------------------- two leaders
 
-void Core::Impl::Settle(Peer& peer, const LeaderKey& other) {
+void Core::Impl::Settle(Peer& peer, const LeaderKey& own, const LeaderKey& other) {
   const Duration young = kBeatsBeforeSettling * config_.beat_interval;
-  const LeaderKey own = MakeKey();
   if (own.open_for < young || other.open_for < young) {
     peer.next_greeting = std::min(peer.next_greeting, now_ + config_.beat_interval);
     return;

@@ -25,10 +25,12 @@ void LocalRedis::OnLost() {
 
 void LocalRedis::OnMute() { up_ = false; }
 
+void LocalRedis::OnRefusal() { status_.busy = true; }
+
 Standing LocalRedis::standing(const Lineage& lineage) const {
   Standing standing;
   standing.available = up_ && !status_.loading && !status_.busy;
-  standing.empty = !holds_data_ && !status_.loading;
+  standing.empty = !holds_data_ && !status_.loading && !status_.busy;
   standing.term = TermHeld(lineage, status_);
   standing.offset = status_.offset;
   standing.keys = status_.keys;

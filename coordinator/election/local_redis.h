@@ -13,8 +13,9 @@ class LocalRedis {
  public:
   // What reached the core: a new reading. Returns true when another redis run answers than before.
   bool OnReport(const RedisStatus& status, const std::optional<Memory>& memory);
-  void OnLost();  // not reachable: refused, or never there
-  void OnMute();  // connected, but has not answered for redis_timeout
+  void OnLost();     // not reachable: refused, or never there
+  void OnMute();     // connected, but has not answered for redis_timeout
+  void OnRefusal();  // answered a command, or INFO, with an error: until the next reading it may hold anything
 
   // This run was promoted: whatever it holds is the dataset now.
   void MarkPromoted() { holds_data_ = true; }
@@ -24,7 +25,7 @@ class LocalRedis {
   bool holds_data() const { return holds_data_; }
   const RedisStatus& status() const { return status_; }
 
-  // In a dataset with this lineage. While loading it counts as holding data: it may.
+  // In a dataset with this lineage. While loading or busy it counts as holding data: it may.
   Standing standing(const Lineage& lineage) const;
 
  private:

@@ -129,7 +129,7 @@ struct MemberReport {
   Dataset dataset;
   Claim leader;                  // whom it follows, or itself when it leads or promotes; empty = nobody
   Duration leader_heard_ago{0};  // how long ago it last heard that leader; 0 when it is itself
-  Lineage lineage;               // of the leader it knows; empty without one
+  Lineage lineage;               // of its dataset, as far as it knows; empty after a restart
   std::optional<LeaderKey> key;  // when leading
 
   friend bool operator==(const MemberReport&, const MemberReport&) = default;
@@ -180,7 +180,8 @@ struct CampaignReply {
 
 struct PrepareRequest {
   Header header;
-  Claim claim;  // the winner's, PROMOTING
+  Claim claim;      // the winner's, PROMOTING
+  Lineage lineage;  // as the winner knows it, as in CampaignRequest
 };
 
 enum class PrepareVerdict : uint8_t {

@@ -12,6 +12,7 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
                    config_.coordinator, config_.redis};
   winning.evidence = candidacy_->evidence;
   winning.lost = candidacy_->lost;
+  winning.patience_over = candidacy_->patience_over;
   winning.began = winning.stage_began = winning.next_announcement = now_;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.gone) continue;
@@ -33,7 +34,7 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
 
 void Core::Impl::SendPrepare(const Endpoint& to, Winning::Target& target) {
   target.asked = now_;
-  Ask(CallKind::kPrepare, to, PrepareRequest{MakeHeader(), winning_->claim}, config_.leader_timeout / 2);
+  Ask(CallKind::kPrepare, to, PrepareRequest{MakeHeader(), winning_->claim, lineage_}, config_.leader_timeout / 2);
 }
 
 void Core::Impl::Announce() {
@@ -79,6 +80,10 @@ void Core::Impl::DecidePromotion() {
   Standing best = winning_->own;
   for (const auto& [endpoint, target] : winning_->targets) {
     if (!target.answered) continue;
+    if (winning_->own.empty && !target.standing.empty && !winning_->patience_over) {
+      return Release(target.standing.available ? target.identity : Identity{},
+                     endpoint.ip + " holds data after all: a new dataset is not needed", config_.beat_interval);
+    }
     const bool more = config_.defer_to_fresher ? HoldsLess(best, target.standing)
                                                : best.empty && target.standing.available && !target.standing.empty;
     if (!more) continue;
@@ -174,6 +179,7 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   };
   if (claim.leader != request.header.self || claim.term == 0 || claim.term > kHighestTerm) return refuse({});
   highest_term_ = std::max(highest_term_, claim.term);
+  LearnLineage(request.lineage);
   if (role_ == Role::kLeading) return refuse(leading_->claim);
   if (role_ == Role::kPromoting) return refuse(winning_->claim);
   if (role_ == Role::kFollowing) {
