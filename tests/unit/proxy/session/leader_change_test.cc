@@ -1,0 +1,663 @@
+// Goal: the table "When the leader changes" of docs/proxy.md, cell by cell. Method: a session whose client, server,
+// gates and clock are played by the test; see harness.h.
+#include "tests/unit/proxy/session/harness.h"
+
+namespace hive::proxy {
+namespace {
+
+const LinkEnd kEveryEnd[] = {LinkEnd::kCrashed, LinkEnd::kCut};
+
+// --- nothing in flight ---
+
+TEST(NothingInFlight, NoticesNothing) {
+  for (const LinkEnd end : kEveryEnd) {
+    Harness h;
+    h.Client("SET k v\r\n");
+    EXPECT_EQ(h.Sent(), "SET k v\r\n");
+    h.Server("+OK\r\n");
+    EXPECT_EQ(h.Out(), "+OK\r\n");
+    EXPECT_TRUE(h.End(end));
+    EXPECT_FALSE(h.session.WantsLink());  // lazily: with its next command
+    h.Client("GET k\r\n");
+    EXPECT_TRUE(h.session.WantsLink());
+    h.Link();
+    EXPECT_EQ(h.Sent(), "GET k\r\n");
+    EXPECT_EQ(h.Out(), "");
+  }
+}
+
+TEST(NothingInFlight, StateIsReplayedBeforeTheNextCommand) {
+  Harness h;
+  h.Client("AUTH app secret\r\nSELECT 3\r\nCLIENT SETNAME me\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+OK\r\n+OK\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(),
+            "*3\r\n$4\r\nAUTH\r\n$3\r\napp\r\n$6\r\nsecret\r\n"
+            "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n"
+            "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n");
+  EXPECT_EQ(h.Sent(), "");  // nothing rides behind credentials that may fail
+  h.Server("+OK\r\n+OK\r\n+OK\r\n");
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+  h.Server("$1\r\nv\r\n");
+  EXPECT_EQ(h.Out(), "$1\r\nv\r\n");
+}
+
+TEST(NothingInFlight, WhatTheServerRefusedIsNotReplayed) {
+  Harness h;
+  h.Client("AUTH app wrong\r\nSELECT 99\r\n");
+  h.Sent();
+  h.Server("-WRONGPASS no\r\n-ERR DB index is out of range\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+}
+
+TEST(NothingInFlight, Hello3IsReplayedWithItsCredentials) {
+  Harness h;
+  h.Client("HELLO 3 AUTH default secret SETNAME me\r\n");
+  h.Sent();
+  h.Server("%1\r\n+proto\r\n:3\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(),
+            "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$6\r\nsecret\r\n"
+            "*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n");
+}
+
+TEST(NothingInFlight, FailedReplayOfCredentialsCloses) {
+  Harness h;
+  h.Client("AUTH app secret\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("SET k v\r\n");
+  h.Link();
+  h.Sent();
+  EXPECT_FALSE(h.Server("-WRONGPASS invalid\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kClose);
+}
+
+TEST(NothingInFlight, ResetForgetsEverything) {
+  Harness h;
+  h.Client("SELECT 3\r\nRESET\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+RESET\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+}
+
+// --- a new command ---
+
+TEST(NewCommand, IsHeldAndSentToTheNewLeader) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  h.Client("SET k v\r\nGET k\r\n");
+  EXPECT_EQ(h.Sent(Harness::kClosed), "");
+  h.Pass(Seconds(9));
+  EXPECT_FALSE(h.session.ExpireHeld(Seconds(10), h.now));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "SET k v\r\nGET k\r\n");
+}
+
+TEST(NewCommand, IsAnsweredMasterdownAfterTheHoldTimeoutAndNeverSent) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  h.Client("SET k v\r\nGET k\r\n");
+  h.Pass(Seconds(10));
+  EXPECT_FALSE(h.session.ExpireHeld(Seconds(10), h.now));
+  const std::string out = h.Out();
+  EXPECT_TRUE(out.starts_with("-MASTERDOWN "));
+  EXPECT_EQ(std::count(out.begin(), out.end(), '\n'), 2);
+  h.Link();
+  EXPECT_EQ(h.Sent(), "");
+  EXPECT_TRUE(h.session.idle());
+}
+
+TEST(NewCommand, MultiThatTimedOutTakesItsTransactionWithIt) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  h.Client("MULTI\r\nINCR k\r\n");
+  h.Pass(Seconds(10));
+  EXPECT_FALSE(h.session.ExpireHeld(Seconds(10), h.now));
+  h.Out();
+  h.Client("INCR k\r\nEXEC\r\n");
+  EXPECT_EQ(h.Out(), "+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "");
+}
+
+TEST(NewCommand, ExecThatTimedOutEndsTheLinkOnWhichItsTransactionIsOpen) {
+  Harness h;
+  h.Client("MULTI\r\nINCR k\r\n");
+  EXPECT_EQ(h.Sent(), "MULTI\r\nINCR k\r\n");
+  h.Server("+OK\r\n+QUEUED\r\n");
+  h.Client("EXEC\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");  // it is EXEC that writes
+  h.Out();
+  h.Pass(Seconds(10));
+  EXPECT_TRUE(h.session.ExpireHeld(Seconds(10), h.now));
+  EXPECT_TRUE(h.Out().starts_with("-MASTERDOWN"));
+  EXPECT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+}
+
+TEST(NewCommand, BeyondTheMemoryThatIsLeftIsAnsweredAtOnce) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  h.Client("GET k\r\n");
+  h.Client("SET k v\r\n", /*memory_left=*/false);
+  EXPECT_EQ(h.Out(), "");  // in its place
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+  h.Server("$-1\r\n");
+  EXPECT_TRUE(h.Out().starts_with("$-1\r\n-MASTERDOWN "));
+}
+
+// --- a read in flight ---
+
+TEST(ReadInFlight, IsSentAgainWhenTheLinkWasCut) {
+  Harness h;
+  h.Client("GET a\r\nGET b\r\n");
+  h.Sent();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  EXPECT_TRUE(h.session.WantsLink());
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET a\r\nGET b\r\n");
+  h.Server("$1\r\na\r\n$1\r\nb\r\n");
+  EXPECT_EQ(h.Out(), "$1\r\na\r\n$1\r\nb\r\n");
+}
+
+TEST(ReadInFlight, OnlyOnce) {
+  Harness h;
+  h.Client("GET a\r\n");
+  h.Sent();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Link();
+  h.Sent();
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+TEST(ReadInFlight, OldestAtACrashClosesForItMayHaveKilledTheServer) {
+  Harness h;
+  h.Client("GET a\r\nGET b\r\n");
+  h.Sent();
+  h.Server("$-1\r\n");
+  EXPECT_FALSE(h.End(LinkEnd::kCrashed));
+}
+
+TEST(ReadInFlight, ClosesWhenTheServerHadStoppedAnswering) {
+  Harness h;
+  h.Client("GET a\r\n");
+  h.Sent();
+  h.last_answer = h.now - Millis(1);
+  h.Pass(kStoppedAnswering);
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+TEST(ReadInFlight, IsSentAgainWhenTheServerHadAnsweredOthersSince) {
+  Harness h;
+  h.Client("GET a\r\n");
+  h.Sent();
+  h.Pass(kStoppedAnswering);
+  h.last_answer = h.now;
+  EXPECT_TRUE(h.End(LinkEnd::kCut));
+}
+
+TEST(ReadInFlight, HalfAnsweredCloses) {
+  Harness h;
+  h.Client("GET a\r\n");
+  h.Sent();
+  const ReplyDecision decision = h.session.OnReply({'$', "$100\r\nabc", {}, false}, true);
+  EXPECT_EQ(decision.action, ReplyAction::kRelay);
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+// --- a write in flight ---
+
+TEST(WriteInFlight, ClosesForItsOutcomeIsUnknown) {
+  for (const LinkEnd end : kEveryEnd) {
+    for (const std::string_view write :
+         {"SET k v\r\n", "NOSUCH k\r\n", "EVAL x 0\r\n", "PUBLISH c m\r\n", "WAIT 1 0\r\n"}) {
+      Harness h;
+      h.Client(write);
+      h.Sent();
+      EXPECT_FALSE(h.End(end)) << write;
+    }
+  }
+}
+
+TEST(WriteInFlight, BehindAReadClosesToo) {
+  Harness h;
+  h.Client("GET k\r\nSET k v\r\n");
+  h.Sent();
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+TEST(WriteInFlight, OfWhichTheLastByteWasNotSentIsSentAgain) {
+  Harness h;
+  h.Client("SET k v\r\n");
+  ASSERT_EQ(h.session.ToSend(Harness::kOpen), "SET k v\r\n");
+  h.session.Sent(8, h.now);
+  ASSERT_TRUE(h.End(LinkEnd::kCrashed));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "SET k v\r\n");
+}
+
+TEST(WriteInFlight, RefusedByADemotedLeaderIsSentToTheNext) {
+  for (const std::string_view refusal :
+       {"-READONLY You can't write against a read only replica.\r\n", "-MASTERDOWN Link with MASTER is down\r\n",
+        "-LOADING Redis is loading the dataset in memory\r\n"}) {
+    Harness h;
+    h.Client("SET k v\r\n");
+    h.Sent();
+    EXPECT_FALSE(h.Server(refusal));
+    EXPECT_EQ(h.last.action, ReplyAction::kDropLink);
+    EXPECT_TRUE(h.last.leader_refused);
+    ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+    EXPECT_EQ(h.Out(), "");
+    h.Link();
+    EXPECT_EQ(h.Sent(), "SET k v\r\n");
+  }
+}
+
+TEST(WriteInFlight, RefusedKeepsTheOrderOfWhatIsBehindIt) {
+  Harness h;
+  h.Client("SET k v\r\nGET k\r\nSET k w\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-READONLY no\r\n"));
+  EXPECT_TRUE(h.Server("$3\r\nold\r\n"));
+  EXPECT_FALSE(h.Server("-READONLY no\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kDropLink);
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  EXPECT_EQ(h.Out(), "");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "SET k v\r\nGET k\r\nSET k w\r\n");
+}
+
+TEST(WriteInFlight, RefusedAndThenCutBeforeTheNextOneWasAnsweredCloses) {
+  Harness h;
+  h.Client("SET k v\r\nSET k w\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-READONLY no\r\n"));
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+TEST(WriteInFlight, ExecutedBehindARefusedOneCloses) {
+  Harness h;
+  h.Client("SET k v\r\nSET k w\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-READONLY no\r\n"));
+  EXPECT_FALSE(h.Server("+OK\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kClose);
+}
+
+TEST(WriteInFlight, RefusedButTooLargeToBeKeptIsAnErrorThatSaysSo) {
+  Harness h;
+  resp::RequestScanner scanner;
+  const std::string_view head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nxxx";
+  ASSERT_EQ(scanner.Scan(head), resp::RequestStatus::kIncomplete);
+  const resp::Request request = scanner.request(head);
+  h.session.AddStreamed(request, h.commands->Classify(request), h.now);
+  EXPECT_EQ(h.session.body(Harness::kClosed), BodyState::kWaiting);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kSending);
+  h.session.BodyEnded(h.now);
+  h.Server("-READONLY no\r\n");
+  EXPECT_TRUE(h.Out().starts_with("-MASTERDOWN the leader changed before"));
+  EXPECT_TRUE(h.session.idle());
+}
+
+// --- the lease ---
+
+TEST(Lease, WithoutItWritesAreHeldAndTheirRepliesWithheld) {
+  Harness h;
+  h.Client("SET k v\r\nGET k\r\nSET k w\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");
+  EXPECT_EQ(h.Sent(), "SET k v\r\nGET k\r\nSET k w\r\n");
+  EXPECT_FALSE(h.Server("+OK\r\n", /*may_confirm=*/false));
+  EXPECT_EQ(h.last.action, ReplyAction::kWithhold);
+  EXPECT_TRUE(h.Server("+OK\r\n$1\r\nv\r\n"));
+  EXPECT_FALSE(h.Server("+OK\r\n", /*may_confirm=*/false));
+  EXPECT_EQ(h.Out(), "+OK\r\n$1\r\nv\r\n");
+}
+
+TEST(Lease, ReadsNeedNone) {
+  Harness h;
+  h.Client("GET k\r\nSET k v\r\nGET k\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "GET k\r\n");
+  EXPECT_TRUE(h.Server("$-1\r\n", /*may_confirm=*/false));
+}
+
+// --- MULTI and WATCH ---
+
+TEST(Transaction, OpenIsAborted) {
+  for (const LinkEnd end : kEveryEnd) {
+    Harness h;
+    h.Client("MULTI\r\nINCR k\r\n");
+    h.Sent();
+    h.Server("+OK\r\n+QUEUED\r\n");
+    h.Out();
+    ASSERT_TRUE(h.End(end));
+    h.Client("INCR k\r\nWATCH k\r\nMULTI\r\nEXEC\r\nGET k\r\n");
+    EXPECT_EQ(h.Out(),
+              "+QUEUED\r\n-ERR WATCH inside MULTI is not allowed\r\n-ERR MULTI calls can not be nested\r\n"
+              "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    h.Link();
+    EXPECT_EQ(h.Sent(), "GET k\r\n");
+  }
+}
+
+TEST(Transaction, DiscardedOneIsOver) {
+  Harness h;
+  h.Client("MULTI\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("DISCARD\r\nSET k v\r\n");
+  EXPECT_EQ(h.Out(), "+OK\r\n+OK\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "SET k v\r\n");
+}
+
+TEST(Transaction, WatchedOneIsNull) {
+  for (const bool resp3 : {false, true}) {
+    Harness h;
+    if (resp3) {
+      h.Client("HELLO 3\r\n");
+      h.Sent();
+      h.Server("%0\r\n");
+    }
+    h.Client("WATCH k\r\n");
+    h.Sent();
+    h.Server("+OK\r\n");
+    h.Out();
+    ASSERT_TRUE(h.End(LinkEnd::kCut));
+    h.Client("MULTI\r\nINCR k\r\nEXEC\r\n");
+    EXPECT_EQ(h.Out(), std::string("+OK\r\n+QUEUED\r\n") + (resp3 ? "_\r\n" : "*-1\r\n"));
+    h.Client("MULTI\r\nINCR k\r\nEXEC\r\n");  // the next one is like any other
+    h.Link();
+    h.Sent();
+    if (resp3) {
+      h.Server("%0\r\n");
+      h.Sent();
+    }
+    h.Server("+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+    EXPECT_EQ(h.Out(), "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
+  }
+}
+
+TEST(Transaction, UnwatchMakesItFreeAgain) {
+  Harness h;
+  h.Client("WATCH k\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("UNWATCH\r\nMULTI\r\nEXEC\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "UNWATCH\r\nMULTI\r\nEXEC\r\n");
+}
+
+TEST(Transaction, InFlightWithoutExecWasNotExecutedAndIsSentAgain) {
+  Harness h;
+  h.Client("MULTI\r\nINCR k\r\n");
+  h.Sent();
+  ASSERT_TRUE(h.End(LinkEnd::kCrashed));
+  h.Client("EXEC\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "MULTI\r\nINCR k\r\nEXEC\r\n");
+}
+
+TEST(Transaction, ExecInFlightCloses) {
+  for (const LinkEnd end : kEveryEnd) {
+    Harness h;
+    h.Client("MULTI\r\nGET k\r\nEXEC\r\n");
+    h.Sent();
+    h.Server("+OK\r\n+QUEUED\r\n");
+    EXPECT_FALSE(h.End(end));
+  }
+}
+
+TEST(Transaction, HeldExecOfALostOneIsAborted) {
+  Harness h;
+  h.Client("MULTI\r\nINCR k\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");  // INCR's +QUEUED is still to come
+  h.Client("EXEC\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  EXPECT_EQ(h.Out(), "+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+TEST(Transaction, RefusedByADemotedLeader) {
+  for (const bool watch : {false, true}) {
+    Harness h;
+    if (watch) {
+      h.Client("WATCH k\r\n");
+      h.Sent();
+      h.Server("+OK\r\n");
+      h.Out();
+    }
+    h.Client("MULTI\r\nINCR k\r\nEXEC\r\n");
+    h.Sent();
+    h.Server("+OK\r\n-READONLY no\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+    EXPECT_TRUE(h.last.leader_refused);
+    EXPECT_EQ(h.Out(), std::string("+OK\r\n+QUEUED\r\n") +
+                           (watch ? "*-1\r\n" : "-EXECABORT Transaction discarded because of previous errors.\r\n"));
+  }
+}
+
+TEST(Transaction, MultiThatFailedIsNone) {
+  Harness h;
+  h.Client("MULTI\r\nSET k v\r\n");
+  h.Sent();
+  h.Server("-NOAUTH Authentication required.\r\n");
+  EXPECT_FALSE(h.End(LinkEnd::kCut));  // SET was a write like any other
+}
+
+TEST(Transaction, ThatChangedTheConnectionCannotBeRepeated) {
+  Harness h;
+  h.Client("MULTI\r\nSELECT 3\r\nEXEC\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+// --- subscribed ---
+
+TEST(Subscribed, SubscribesAgainAndSwallowsTheConfirmations) {
+  for (const char mark : {'*', '>'}) {
+    for (const LinkEnd end : kEveryEnd) {
+      Harness h;
+      const std::string m(1, mark);
+      if (mark == '>') {
+        h.Client("HELLO 3\r\n");
+        h.Sent();
+        h.Server("%0\r\n");
+      }
+      h.Client("SUBSCRIBE a b\r\nPSUBSCRIBE p*\r\nUNSUBSCRIBE b\r\n");
+      h.Sent();
+      h.Server(m + "3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n" + m + "3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n" + m +
+               "3\r\n$10\r\npsubscribe\r\n$2\r\np*\r\n:3\r\n" + m + "3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:2\r\n");
+      EXPECT_TRUE(h.session.idle());
+      ASSERT_TRUE(h.End(end));
+      h.Out();
+      EXPECT_TRUE(h.session.WantsLink());  // at once: it listens
+      h.Link();
+      const std::string hello = mark == '>' ? "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n" : "";
+      EXPECT_EQ(h.Sent(), hello + "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n*2\r\n$10\r\nPSUBSCRIBE\r\n$2\r\np*\r\n");
+      if (mark == '>') h.Server("%0\r\n");
+      const std::string message = m + "3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n";
+      h.Server(m + "3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n" + message + m +
+               "3\r\n$10\r\npsubscribe\r\n$2\r\np*\r\n:2\r\n");
+      EXPECT_EQ(h.Out(), message);
+      h.Client("PING\r\n");
+      EXPECT_EQ(h.Sent(), "PING\r\n");
+    }
+  }
+}
+
+TEST(Subscribed, InFlightIsSentAgainAndWhatWasConfirmedIsNotConfirmedTwice) {
+  Harness h;
+  h.Client("SUBSCRIBE a b\r\n");
+  h.Sent();
+  h.Server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCrashed));
+  h.Out();
+  h.Link();
+  EXPECT_EQ(h.Sent(), "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n");
+  h.Server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n");
+  EXPECT_EQ(h.Sent(), "SUBSCRIBE a b\r\n");
+  h.Server("*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n");
+  EXPECT_EQ(h.Out(), "*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n");
+  EXPECT_TRUE(h.session.idle());
+}
+
+TEST(Subscribed, UnsubscribeFromAllBringsOneConfirmationEach) {
+  Harness h;
+  h.Client("SUBSCRIBE a b\r\nUNSUBSCRIBE\r\nUNSUBSCRIBE\r\nGET k\r\n");
+  h.Sent();
+  h.Server(
+      "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n"
+      "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"
+      "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n$-1\r\n");
+  EXPECT_TRUE(h.session.idle());
+  EXPECT_FALSE(h.session.WantsLink());
+}
+
+TEST(Subscribed, MessagesOfARepliesFormAreNotMessages) {
+  Harness h;  // not subscribed: an array that begins with "message" is the reply to a command
+  h.Client("LRANGE l 0 -1\r\n");
+  h.Sent();
+  h.Server("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$2\r\nhi\r\n");
+  EXPECT_TRUE(h.session.idle());
+}
+
+// --- blocked ---
+
+TEST(Blocked, UnblockedByADemotionBlocksOnTheNewLeaderWithTheTimeLeft) {
+  Harness h;
+  h.Client("BLPOP l 10\r\n");
+  h.Sent();
+  h.Pass(Seconds(4));
+  EXPECT_FALSE(h.Server("-UNBLOCKED force unblock from blocking operation, instance state changed\r\n"));
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "*3\r\n$5\r\nBLPOP\r\n$1\r\nl\r\n$5\r\n6.000\r\n");
+}
+
+TEST(Blocked, ForEverStaysForEver) {
+  Harness h;
+  h.Client("BLPOP l 0\r\n");
+  h.Sent();
+  h.Pass(Seconds(4));
+  EXPECT_FALSE(h.Server("-UNBLOCKED x\r\n"));
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "BLPOP l 0\r\n");
+}
+
+TEST(Blocked, WithNoTimeLeftDoesNotBlockForEver) {
+  Harness h;
+  h.Client("BLPOP l 1\r\n");
+  h.Sent();
+  h.Pass(Seconds(4));
+  EXPECT_FALSE(h.Server("-UNBLOCKED x\r\n"));
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "*3\r\n$5\r\nBLPOP\r\n$1\r\nl\r\n$5\r\n0.001\r\n");
+}
+
+TEST(Blocked, PoppingClosesSinceNobodyKnowsWhetherItPopped) {
+  for (const LinkEnd end : kEveryEnd) {
+    for (const std::string_view pop : {"BLPOP l 10\r\n", "BZPOPMIN z 10\r\n", "BLMOVE a b LEFT LEFT 10\r\n",
+                                       "XREADGROUP GROUP g c BLOCK 1000 STREAMS s >\r\n"}) {
+      Harness h;
+      h.Client(pop);
+      h.Sent();
+      EXPECT_FALSE(h.End(end)) << pop;
+    }
+  }
+}
+
+TEST(Blocked, XreadGoesOnAtTheNewLeader) {
+  for (const LinkEnd end : kEveryEnd) {
+    Harness h;
+    h.Client("XREAD BLOCK 10000 STREAMS s 1-1\r\n");
+    h.Sent();
+    h.Pass(Seconds(4));
+    ASSERT_TRUE(h.End(end));
+    EXPECT_TRUE(h.session.WantsLink());
+    h.Link();
+    EXPECT_EQ(h.Sent(), "*6\r\n$5\r\nXREAD\r\n$5\r\nBLOCK\r\n$4\r\n6000\r\n$7\r\nSTREAMS\r\n$1\r\ns\r\n$3\r\n1-1\r\n");
+  }
+}
+
+TEST(Blocked, UnblockedWaitIsPassedOn) {
+  Harness h;
+  h.Client("WAIT 1 0\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-UNBLOCKED x\r\n"));
+  EXPECT_EQ(h.Out(), "-UNBLOCKED x\r\n");
+}
+
+// --- MONITOR, TRACKING, CLIENT REPLY, half-sent request ---
+
+TEST(Unrepeatable, Closes) {
+  for (const LinkEnd end : kEveryEnd) {
+    for (const std::string_view command : {"MONITOR\r\n", "CLIENT REPLY OFF\r\n", "CLIENT REPLY SKIP\r\n",
+                                           "SCRIPT DEBUG YES\r\n", "CLIENT TRACKING ON\r\n"}) {
+      Harness h;
+      h.Client(command);
+      h.Sent();
+      if (command == "CLIENT TRACKING ON\r\n") h.Server("+OK\r\n");
+      EXPECT_FALSE(h.End(end)) << command;
+    }
+  }
+}
+
+TEST(Unrepeatable, HalfSentRequestCloses) {
+  Harness h;
+  resp::RequestScanner scanner;
+  const std::string_view head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nxxx";
+  scanner.Scan(head);
+  const resp::Request request = scanner.request(head);
+  h.session.AddStreamed(request, h.commands->Classify(request), h.now);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kSending);
+  EXPECT_FALSE(h.End(LinkEnd::kCut));
+}
+
+TEST(Unrepeatable, LargeRequestOfWhichNothingWasSentWaits) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  resp::RequestScanner scanner;
+  const std::string_view head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nxxx";
+  scanner.Scan(head);
+  const resp::Request request = scanner.request(head);
+  h.session.AddStreamed(request, h.commands->Classify(request), h.now);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kWaiting);  // no link yet
+  h.Link();
+  EXPECT_EQ(h.session.body(Harness::kNoWrites), BodyState::kWaiting);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kSending);
+}
+
+TEST(Unrepeatable, OpaqueRelaysEverythingWhileTheLeaseRuns) {
+  Harness h;
+  h.Client("GET a\r\nMONITOR\r\n");
+  h.Sent();
+  h.Server("$-1\r\n+OK\r\n+1.0 [0] \"GET\" \"x\"\r\n");
+  EXPECT_EQ(h.Out(), "$-1\r\n+OK\r\n+1.0 [0] \"GET\" \"x\"\r\n");
+  EXPECT_FALSE(h.Server("+1.0 [0] \"GET\" \"x\"\r\n", /*may_confirm=*/false));
+  EXPECT_EQ(h.last.action, ReplyAction::kWithhold);
+}
+
+}  // namespace
+}  // namespace hive::proxy
