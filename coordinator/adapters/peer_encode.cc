@@ -140,7 +140,6 @@ void Encode(const election::PrepareRequest& from, v1::PrepareRequest* to) {
   Encode(from.header, to->mutable_header());
   Encode(from.claim, to->mutable_claim());
   EncodeAll(from.lineage, to->mutable_lineage());
-  EncodeAll(from.lineage, to->mutable_lineage());
 }
 
 void Encode(const election::LeadRequest& from, v1::LeadRequest* to) {
