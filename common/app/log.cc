@@ -93,19 +93,15 @@ bool LogEnabled(LogLevel level) { return level >= threshold.load(std::memory_ord
 
 void Log(LogLevel level, std::string_view component, std::string_view message, LogFields fields) {
   if (!LogEnabled(level)) return;
-  std::shared_ptr<spdlog::logger> logger;
-  bool json = false;
-  {
-    Current& current = GetCurrent();
-    const std::lock_guard lock(current.mutex);
-    logger = current.logger;
-    json = logger != nullptr && current.json;
-  }
   const int64_t now = ReadWallClock();
+  Current& current = GetCurrent();
+  // Held until the line is queued: spdlog throws when the queue goes away under a logger in use. Queueing never waits.
+  const std::lock_guard lock(current.mutex);
+  const bool json = current.logger != nullptr && current.json;
   const std::string line = json ? FormatLogJson(now, level, component, message, fields)
                                 : FormatLogText(now, level, component, message, fields);
-  if (logger != nullptr) {
-    logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+  if (current.logger != nullptr) {
+    current.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
   } else {
     std::fprintf(stderr, "%s\n", line.c_str());
   }

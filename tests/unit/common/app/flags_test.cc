@@ -227,6 +227,7 @@ TEST_F(FlagsTest, HelpListsEverything) {
 }
 
 TEST_F(FlagsTest, RulesBetweenFlagsAreToldAlike) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
   Accept({"--leader-timeout=200ms"});
   EXPECT_EXIT(flags.Refuse("leader-timeout", "must be at least 3 x --beat-interval"), testing::ExitedWithCode(2),
               "^hive-test: --leader-timeout=200ms: must be at least 3 x --beat-interval\n$");
@@ -235,6 +236,7 @@ TEST_F(FlagsTest, RulesBetweenFlagsAreToldAlike) {
 }
 
 TEST_F(FlagsTest, MainExitsWhereItShould) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
   const char* bad[] = {"hive-test", "--threads=0"};
   EXPECT_EXIT(flags.ParseOrExit(2, const_cast<char**>(bad)), testing::ExitedWithCode(2),
               "^hive-test: --threads=0: .*\n$");

@@ -52,6 +52,7 @@ TEST(ShutdownTest, TheFirstSignalIsAnEvent) {
 }
 
 TEST(ShutdownTest, TheSecondSignalEndsTheProcess) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a fresh process: others' threads do not survive a fork
   const auto twice = [] {
     const ShutdownSignals signals;
     raise(SIGTERM);
