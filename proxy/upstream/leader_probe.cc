@@ -1,5 +1,6 @@
 #include "proxy/upstream/leader_probe.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -20,11 +21,12 @@ void LeaderProbe::Start(const Endpoint& redis, bool read_commands) {
   Stop();
   running_ = true;
   is_master_ = false;
+  if (redis != redis_) next_attempt_ = poller_.Now();
   redis_ = redis;
   read_commands_ = read_commands;
   next_complaint_ = poller_.Now() + Seconds(1);  // most promotions take milliseconds
   // From the loop, never from within the caller: a first attempt may fail at once.
-  retry_.Start(poller_.Now());
+  retry_.Start(std::max(poller_.Now(), next_attempt_));
 }
 
 void LeaderProbe::Stop() {
@@ -35,6 +37,7 @@ void LeaderProbe::Stop() {
 }
 
 void LeaderProbe::Attempt() {
+  next_attempt_ = poller_.Now() + kRetryDelay;
   received_.clear();
   scanner_ = {};
   link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
@@ -75,7 +78,7 @@ void LeaderProbe::RetryLater(const std::string& why) {
                {{"redis", ToString(redis_)}, {"why", why}});
     next_complaint_ = poller_.Now() + kComplaintInterval;
   }
-  retry_.StartIn(kRetryDelay);
+  retry_.Start(std::max(poller_.Now(), next_attempt_));
 }
 
 void LeaderProbe::Finish() {

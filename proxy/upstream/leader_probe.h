@@ -40,7 +40,8 @@ class LeaderProbe final : private Link::Owner {
 
   LeaderProbe(Poller& poller, Credentials credentials, Callbacks callbacks);
 
-  // Asks `redis` until it is a master. Replaces what was being asked.
+  // Asks `redis` until it is a master. Replaces what was being asked. Of the same redis no oftener than every
+  // kRetryDelay, even if it is suspected again and again.
   void Start(const Endpoint& redis, bool read_commands);
   void Stop();
   bool running() const { return running_; }
@@ -72,6 +73,7 @@ class LeaderProbe final : private Link::Owner {
   resp::ReplyScanner scanner_;
   Timer retry_;
   Timer timeout_;
+  Instant next_attempt_{};
   Instant next_complaint_{};
 };
 

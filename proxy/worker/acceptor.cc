@@ -43,8 +43,11 @@ void Acceptor::OnReady(uint32_t) {
 }
 
 void Acceptor::Pause(int error) {
-  LogWarning("listen", "no new clients for a moment: raise the limit of open files, or lower --max-clients",
-             {{"why", ErrnoText(error)}});
+  if (loop_.now() >= next_complaint_) {
+    next_complaint_ = loop_.now() + kAcceptComplaintInterval;
+    LogWarning("listen", "no new clients for the moment: raise the limit of open files, or lower --max-clients",
+               {{"why", ErrnoText(error)}});
+  }
   loop_.poller().Modify(listener_, 0, this);
   resume_.StartIn(kAcceptPause);
 }

@@ -25,6 +25,7 @@ class Acceptor final : private Poller::Handler {
   EventLoop& loop_;
   Fd listener_;
   Timer resume_;
+  Instant next_complaint_{};
 };
 
 }  // namespace hive::proxy

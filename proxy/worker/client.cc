@@ -233,7 +233,7 @@ void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
   if (closed_) return;
-  if (!link_ && session_.WantsLink() && loop_.gates().leader && loop_.now() >= next_link_attempt_) OpenLink();
+  if (!link_ && session_.WantsLink() && loop_.gates().leader) OpenLink();
   if (closed_) return;
   SendCommands();
   // Behind a streamed command others may wait; or its turn has just come.

@@ -115,7 +115,6 @@ class Client final : private Poller::Handler, private Link::Owner {
   uint64_t boundary_ = 0;  // where in that stream the last whole reply ends
   Instant last_taken_{};
 
-  Instant next_link_attempt_{};
   Instant half_closed_at_{};
   size_t accounted_ = 0;
   uint32_t interest_ = 0;

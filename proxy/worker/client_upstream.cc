@@ -9,9 +9,6 @@
 
 namespace hive::proxy {
 
-// After a failed attempt to connect; the probe asks the server as often.
-constexpr Duration kLinkRetryDelay = Millis(20);
-
 void Client::OpenLink() {
   link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
   if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) OnLinkDown(status);
@@ -60,10 +57,8 @@ void Client::EndLink(LinkEnd end) {
   if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
   link_->Close();
   loop_.Retire(std::move(link_));
-  if (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady) {
-    next_link_attempt_ = loop_.now() + kLinkRetryDelay;
-    loop_.SuspectLeader();
-  }
+  // No client tries again before the probe, which sets the pace, has seen a master.
+  if (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady) loop_.SuspectLeader();
   replies_ = {};
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;

@@ -51,6 +51,8 @@ inline constexpr int kAcceptsPerTurn = 64;
 
 // After running out of file descriptors or memory, no connections are accepted for so long.
 inline constexpr Duration kAcceptPause = Millis(100);
+// ... which is told in the log no oftener than this.
+inline constexpr Duration kAcceptComplaintInterval = Seconds(10);
 
 // What the flags say.
 struct WorkerOptions {

@@ -102,6 +102,12 @@ class ProxyTest : public testing::Test {
   // Redis B leads from now on; A stays as it is.
   void Switch(uint64_t term = 2) { watch_->SetLeader(term, redis_b_, term); }
 
+  // Waits until the proxy has surely heard what the watch says: longer than a hop between threads takes.
+  void AwaitHeard() {
+    watch_->AwaitHeard();
+    usleep(100000);
+  }
+
   // A command straight to a redis.
   std::string Direct(const Endpoint& redis, std::initializer_list<std::string_view> arguments) {
     return RespClient(redis).Command(arguments);

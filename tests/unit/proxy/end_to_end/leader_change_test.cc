@@ -49,7 +49,7 @@ TEST_F(LeaderChangeTest, NewCommandsAreHeldAndAnsweredByTheNewLeader) {
   RespClient client(proxy_);
   EXPECT_EQ(client.Command({"PING"}), "+PONG\r\n");
   Crash();
-  watch_->AwaitHeard();
+  AwaitHeard();
   client.Send("SET k v\r\nGET k\r\n");
   RespClient fresh(proxy_);
   fresh.Send("GET k\r\n");
@@ -70,7 +70,7 @@ TEST_F(LeaderChangeTest, HoldTimeoutAnswersMasterdown) {
   RespClient client(proxy_);
   EXPECT_EQ(client.Command({"PING"}), "+PONG\r\n");
   Crash();
-  watch_->AwaitHeard();
+  AwaitHeard();
   const int64_t start = NowMillis();
   client.Send("SET k v\r\nMULTI\r\nINCR n\r\n");
   EXPECT_TRUE(client.Reply().starts_with("-MASTERDOWN "));
@@ -169,7 +169,7 @@ TEST_F(LeaderChangeTest, NothingIsSentBeforeTheNewLeaderIsAMaster) {
   EXPECT_EQ(client.Command({"PING"}), "+PONG\r\n");
   EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "127.0.0.1", "1"}), "+OK\r\n");
   Switch();
-  watch_->AwaitHeard();
+  AwaitHeard();
   client.Send("SET k v\r\n");
   EXPECT_TRUE(client.Quiet(200));
   EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
@@ -341,8 +341,7 @@ TEST_F(LeaderChangeTest, RedisWithAPassword) {
   EXPECT_EQ(client.Command({"AUTH", "secret"}), "+OK\r\n");
   EXPECT_EQ(client.Command({"SET", "k", "v"}), "+OK\r\n");
   Switch();
-  watch_->AwaitHeard();
-  usleep(100000);
+  AwaitHeard();
   EXPECT_EQ(client.Command({"GET", "k"}), "$-1\r\n");
 }
 
@@ -374,8 +373,7 @@ TEST_F(LeaderChangeTest, HoldAndFencedKeepWritesWaiting) {
   RespClient client(proxy_);
   for (const hive::v1::WriteState state : {hive::v1::WRITE_STATE_HOLD, hive::v1::WRITE_STATE_FENCED}) {
     watch_->SetWriteState(state);
-    watch_->AwaitHeard();
-    usleep(50000);
+    AwaitHeard();
     EXPECT_EQ(client.Command({"GET", "k"}), "$-1\r\n");
     client.Send("DEL k\r\n");
     EXPECT_TRUE(client.Quiet(200));
@@ -389,7 +387,7 @@ TEST_F(LeaderChangeTest, OtherMembersAreWatchedWhileTheOwnCoordinatorIsGone) {
   FakeWatch other(other_coordinator_);
   other.SetLeader(1, redis_a_);
   watch_->SetCoordinators({coordinator_, other_coordinator_});
-  watch_->AwaitHeard();
+  AwaitHeard();
   RespClient client(proxy_);
   EXPECT_EQ(client.Command({"SET", "k", "v"}), "+OK\r\n");
   watch_->SetMute(true);  // as one that is stopped: connections stay open
