@@ -157,7 +157,7 @@ int Run(const Options& options) {
   const auto logging =
       StartLogging({.format = ParseLogFormat(options.log_format), .level = ParseLogLevel(options.log_level)});
   if (const auto password = ReadRedisPassword(options.redis_password_file); !password.ok()) {
-    return Fail("--redis-password-file: " + std::string(password.status().message()));
+    return Fail(std::string(password.status().message()));
   }
 
   // Probes are answered from the beginning: a member that waits for DNS is alive.

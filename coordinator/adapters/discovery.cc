@@ -159,14 +159,6 @@ void PeerDiscovery::Ask() {
 
 void PeerDiscovery::Answer(const DnsAnswer& answer) {
   const bool answered = answer.outcome == DnsAnswer::Outcome::kAddresses;
-  if (answered != std::exchange(answered_, answered)) {
-    if (answered) {
-      LogInfo(kLog, "DNS answers again", {{"answer", answer.text}});
-    } else {
-      LogWarning(kLog, "DNS does not list the members: going on with those known",
-                 {{"name", options_.peers.name}, {"answer", answer.text}});
-    }
-  }
   if (!answered) {
     inbox_.Post(election::PeersUnlisted{answer.outcome == DnsAnswer::Outcome::kNoSuchName, answer.text});
   } else {

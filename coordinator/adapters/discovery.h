@@ -98,7 +98,6 @@ class PeerDiscovery final : public Discovery {
   std::vector<Endpoint> listed_;  // by the last answer
   std::optional<Instant> unlisted_since_;
   std::optional<Instant> reminded_;
-  bool answered_ = true;  // the last question had an answer: so that the log is told of changes only
 
   std::thread thread_;
   std::unique_ptr<Resolver> resolver_;  // none with a fixed list; its thread ends before the rest goes
