@@ -3,6 +3,8 @@
 //
 // A command is carried out only on the run that the brain was last told of: one that was meant for a redis that has
 // been restarted since must not meet its empty successor.
+#include <algorithm>
+
 #include "tests/sim/coordinators.h"
 
 namespace hive::sim {
@@ -55,18 +57,19 @@ void Coordinators::AgentPoll(ProcessId id) {
   Coordinator& c = at(id);
   if (!c.alive) return;
   queue_.After(options_.beat_interval, [this, id] { AgentPoll(id); });
-  if (c.frozen || c.agent_run == kNoId) return;
-  const Redis& redis = redises_.at(c.agent_run);
-  if (!redis.alive) return;
-  if (redis.stopped) {
-    if (!c.agent_told_mute && queue_.now() - c.agent_answered >= options_.redis_timeout) {
-      c.agent_told_mute = true;
-      Deliver(id, RedisMute{});
-      AgentFailPending(id);
-    }
+  const Redis* redis = redises_.OfPod(pods_[c.pod]);
+  if (c.frozen || redis == nullptr) return;
+  // A stopped one accepts connections, and is mute on them, whether or not it was met before.
+  if (redis->stopped) {
+    const SimTime since = std::max({c.agent_answered, c.started, redis->started});
+    if (c.agent_told_mute || queue_.now() - since < options_.redis_timeout) return;
+    c.agent_told_mute = true;
+    Deliver(id, RedisMute{});
+    AgentFailPending(id);
     return;
   }
-  const RedisId run = redis.id;
+  if (c.agent_run != redis->id) return;
+  const RedisId run = redis->id;
   queue_.After(microseconds(random_.Between(50, 400)), [this, id, run, status = redises_.Status(run)]() mutable {
     if (at(id).alive && at(id).agent_run == run) AgentReport(id, run, RedisReported{std::move(status)});
   });

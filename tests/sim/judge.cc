@@ -151,7 +151,8 @@ void Judge::CheckPromotion(const Watched& w) {
   if (redis == nullptr || redis->master || redis->id != w.c->agent_run) return;  // it will not be carried out
   if (redis->empty()) {
     CheckEmptyPromotion(w);
-  } else if (options_.defer_to_fresher) {
+  } else if (options_.defer_to_fresher && options_.state_dir) {
+    // Coordinators that forget cannot tell which of two holds more of the same dataset.
     CheckBehind(w, *redis);
   }
 }
@@ -184,6 +185,7 @@ void Judge::CheckBehind(const Watched& w, const Redis& redis) {
     const Redis* fresher = redises_.OfPod(pod);
     if (fresher == nullptr || fresher->stopped || fresher->busy_until + calm > now || now - fresher->started < calm)
       continue;
+    if (!other.c->state.standing.available) continue;  // it has not heard from its redis since that was stopped
     if (!fresher->content.Extends(redis.content) || fresher->link == Redis::Link::kSyncing) continue;
     const auto contact = w.contacts.find(pod.ip);
     const bool heard = contact != w.contacts.end() && now - contact->second.heard < options_.election_window;
@@ -219,6 +221,8 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) +
                            " keys are replaced by " + std::to_string(incoming.log.size()) + " of " +
                            pods_[source.pod].ip;
+  // Without --defer-to-fresher only the empty defer: a member that holds less of the same dataset may win.
+  if (replica.content.root == incoming.root && !options_.defer_to_fresher) return;
   if (incoming.log.empty()) {
     Object("promise 1", "dataset wiped: " + what);
     return;

@@ -20,8 +20,8 @@ const char* Name(PlantedBug bug) {
       return "follows-any-claim";
     case PlantedBug::kYieldIsDeaf:
       return "yield-is-deaf";
-    case PlantedBug::kPrepareWithoutParking:
-      return "prepare-without-parking";
+    case PlantedBug::kOthersLookBehind:
+      return "others-look-behind";
   }
   return "?";
 }
@@ -40,7 +40,7 @@ const char* BrokenRule(PlantedBug bug) {
       return "promise 3";
     case PlantedBug::kYieldIsDeaf:
       return "promise 4";
-    case PlantedBug::kPrepareWithoutParking:
+    case PlantedBug::kOthersLookBehind:
       return "promise 5";
   }
   return "";
@@ -52,6 +52,13 @@ void LookFull(RedisStatus& status) {
   if (!status.parked() || status.keys > 0) return;
   status.keys = 1'000'000;
   status.offset = 1'000'000'000;
+}
+
+void LookBehind(Standing& standing) {
+  if (standing.empty) return;
+  standing.term = 0;
+  standing.offset = standing.offset > 0 ? 1 : 0;
+  standing.keys = 1;
 }
 
 void LookEmpty(MemberReport& report) {
@@ -88,6 +95,17 @@ void MutateEvent(PlantedBug bug, const Config&, Event& event) {
     }
     if (auto* probed = std::get_if<RedisProbed>(&event)) probed->outcome = RedisProbed::Outcome::kEmpty;
   }
+  if (bug == PlantedBug::kOthersLookBehind) {
+    if (auto* received = std::get_if<ReplyReceived>(&event)) {
+      if (auto* greet = std::get_if<GreetReply>(&received->reply)) LookBehind(greet->report.standing);
+      if (auto* campaign = std::get_if<CampaignReply>(&received->reply)) LookBehind(campaign->standing);
+      if (auto* prepare = std::get_if<PrepareReply>(&received->reply)) LookBehind(prepare->standing);
+    }
+    if (auto* received = std::get_if<RequestReceived>(&event)) {
+      if (auto* greet = std::get_if<GreetRequest>(&received->request)) LookBehind(greet->report.standing);
+      if (auto* campaign = std::get_if<CampaignRequest>(&received->request)) LookBehind(campaign->standing);
+    }
+  }
   if (bug == PlantedBug::kYieldIsDeaf) {
     if (auto* received = std::get_if<ReplyReceived>(&event)) {
       if (auto* yield = std::get_if<YieldReply>(&received->reply)) yield->confirmed = false;
@@ -106,14 +124,6 @@ void MutateActions(PlantedBug bug, const Config& config, Instant now, const Even
     const auto* lead = received == nullptr ? nullptr : std::get_if<LeadRequest>(&received->request);
     if (lead != nullptr && lead->phase == LeadPhase::kOpen && lead->claim.leader != config.self) {
       actions.push_back(CommandRedis{1ull << 60, {RedisCommand::Kind::kReplicate, lead->claim.redis}});
-    }
-  }
-  if (bug == PlantedBug::kPrepareWithoutParking) {
-    for (Action& action : actions) {
-      auto* command = std::get_if<CommandRedis>(&action);
-      if (command != nullptr && command->command.kind == RedisCommand::Kind::kPark) {
-        command->command.kind = RedisCommand::Kind::kRead;
-      }
     }
   }
 }

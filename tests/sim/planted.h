@@ -13,15 +13,15 @@ namespace hive::sim {
 
 enum class PlantedBug : uint8_t {
   kNone,
-  kRestartedLooksFull,     // an empty redis is reported as if it held data
-  kOthersLookEmpty,        // members are told that every other member is empty and knows no leader
-  kProxyIgnoresLease,      // proxies write on whatever claim they last heard
-  kHeardIsNow,             // followers pass a claim on as if it had just been heard
-  kFollowsAnyClaim,        // a follower's redis is pointed at whatever leader speaks last
-  kYieldIsDeaf,            // leaders never hear that they should yield
-  kPrepareWithoutParking,  // Prepare is answered, but the redis is not parked
+  kRestartedLooksFull,  // an empty redis is reported as if it held data
+  kOthersLookEmpty,     // members are told that every other member is empty and knows no leader
+  kProxyIgnoresLease,   // proxies write on whatever claim they last heard
+  kHeardIsNow,          // followers pass a claim on as if it had just been heard
+  kFollowsAnyClaim,     // a follower's redis is pointed at whatever leader speaks last
+  kYieldIsDeaf,         // leaders never hear that they should yield
+  kOthersLookBehind,    // members are told that every other member holds next to nothing
 };
-inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kPrepareWithoutParking) + 1;
+inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kOthersLookBehind) + 1;
 const char* Name(PlantedBug bug);
 // The promise that the bug breaks: what the judge must name.
 const char* BrokenRule(PlantedBug bug);

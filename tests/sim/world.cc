@@ -123,7 +123,9 @@ void World::KillPod(int slot, bool closes_sockets, std::optional<Duration> repla
   pod->alive = false;
   dns_.Remove(pod->ip, now() + (healed_ ? Duration{0} : options_.dead_ip_lingers));
   if (replaced_after) {
-    queue_.After(*replaced_after, [this, slot, same_ip] { StartPod(slot, same_ip); });
+    queue_.After(*replaced_after, [this, slot, same_ip] {
+      if ((wanted_ >> slot & 1u) != 0) StartPod(slot, same_ip);  // unless it was scaled away meanwhile
+    });
   }
 }
 
