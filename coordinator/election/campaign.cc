@@ -86,10 +86,9 @@ bool Core::Impl::RoundClosed() const {
   bool others_listed = false;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (candidacy_->answers.contains(endpoint)) continue;
-    if (peer.gone) {
-      if (bootstrap && peer.probed != ProbedRedis::kNothing) everyone = false;
-      continue;
-    }
+    if (peer.gone && (!bootstrap || ProvedEmptyHanded(peer))) continue;
+    const bool forgotten = !peer.listed && (!peer.heard || now_ - *peer.heard > config_.leader_timeout);
+    if (forgotten) continue;
     everyone = false;
     others_listed |= peer.listed;
     const bool is_lost = !candidacy_->lost.empty() && peer.identity == candidacy_->lost.leader;

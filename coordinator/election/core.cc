@@ -232,7 +232,6 @@ void Core::Impl::On(const CallFailed& event) {
   Peer* peer = peers_.Find(call.to);
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();
-  if (call.kind == CallKind::kCampaign && candidacy_) candidacy_->asked_at.erase(call.to);
   if (event.failure == Failure::kTimeout) return;
   if (!peer->gone) {
     BeginProof(*peer);
@@ -336,7 +335,10 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
 bool Core::Impl::MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at) {
   if (std::find(peer.former.begin(), peer.former.end(), identity.incarnation) != peer.former.end()) return false;
   if (asked_at && (!peer.heard || *asked_at > *peer.heard)) return true;
-  if (!asked_at && !peer.greeting) Greet(peer);
+  if (!asked_at) {
+    peer.stranger_heard = now_;
+    if (!peer.greeting) Greet(peer);
+  }
   return false;
 }
 
@@ -464,7 +466,7 @@ void Core::Impl::Publish(bool even_if_same) {
 
 void Core::Impl::RememberIfChanged() {
   if (!redis_.known()) return;
-  constexpr Duration kAgePrecision = Seconds(10);
+  constexpr Duration kAgePrecision = Seconds(1);
   Memory memory{redis_.status().run_id, redis_.holds_data(), highest_term_, CurrentDataset(), lineage_};
   if (remembered_) {
     Memory but_for_age = memory;

@@ -261,6 +261,7 @@ class Core::Impl {
   void ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage);
   bool IsForeign(const Dataset& dataset, const Lineage& lineage) const;
   bool EveryoneAnsweredSince(Instant since) const;
+  bool ProvedEmptyHanded(const Peer& peer) const;
   bool BootstrapAllowed();
   bool Promised() const;
 

@@ -36,18 +36,22 @@ void Core::Impl::DriveJoining() {
   if (asked_long_enough || EveryoneAnsweredSince(joining_.since)) Stand(Evidence::kLeaderless, {});
 }
 
+// Neither its coordinator nor its redis has anything to say.
+bool Core::Impl::ProvedEmptyHanded(const Peer& peer) const {
+  const bool spoken_to = peer.stranger_heard && now_ - *peer.stranger_heard <= config_.leader_timeout;
+  return peer.gone && peer.probed == ProbedRedis::kNothing && !spoken_to;
+}
+
 // Empties stand among themselves only when DNS has listed the same members, this one among them, for bootstrap_settle,
 // and nobody listed leads, has data, or is silent and so may have it. Silence ends after empty_wait, loudly.
 bool Core::Impl::BootstrapAllowed() {
   if (!peers_.self_listed() || dns_silent_ || now_ - listed_since_ < config_.bootstrap_settle) return false;
   const Peer* blocking = nullptr;
   for (const auto& [endpoint, peer] : peers_.all()) {
-    if (peer.gone) {
-      if (peer.probed != ProbedRedis::kNothing) blocking = &peer;
-      continue;
-    }
-    if (!peer.heard || now_ - *peer.heard > config_.leader_timeout / 2) {
-      blocking = &peer;
+    if (ProvedEmptyHanded(peer)) continue;
+    const bool silent = peer.gone || !peer.heard || now_ - *peer.heard > config_.leader_timeout / 2;
+    if (silent) {
+      if (peer.listed) blocking = &peer;
       continue;
     }
     const MemberReport& report = peer.report;

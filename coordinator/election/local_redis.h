@@ -25,13 +25,15 @@ class LocalRedis {
   bool holds_data() const { return holds_data_; }
   const RedisStatus& status() const { return status_; }
 
-  // In a dataset with this lineage. While loading or busy it counts as holding data: it may.
+  // In a dataset with this lineage. Until it has been read, while it loads, and after it was busy, mute or refused a
+  // command, it counts as holding data: it may.
   Standing standing(const Lineage& lineage) const;
 
  private:
   RedisStatus status_;
   bool up_ = false;
   bool holds_data_ = false;
+  bool certain_ = false;  // the last reading says whether it holds data
 };
 
 }  // namespace hive::election

@@ -30,6 +30,9 @@ struct Peer {
   MemberReport report;   // its newest
   bool link_up = false;  // its redis replicates our leader (from beats)
 
+  // When another incarnation than the known one last spoke at this address, unasked: whoever speaks there is not gone.
+  std::optional<Instant> stranger_heard;
+
   bool gone = false;  // proved gone; until it is heard again
   ProbedRedis probed = ProbedRedis::kUnknown;
 
