@@ -48,14 +48,12 @@ class Dns:
         """What the server answers now, asked as a resolver would; None if it does not answer."""
         question = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
         query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(0.2)
-            try:
-                s.connect((self._ip, addresses.DNS_PORT))
-                s.send(query)
-                answer = s.recv(4096)
-            except OSError:
-                return None
+        try:  # over TCP: thirty addresses do not fit into a UDP answer
+            with socket.create_connection((self._ip, addresses.DNS_PORT), 0.5) as s, s.makefile("rb") as answers:
+                s.sendall(struct.pack(">H", len(query)) + query)
+                answer = answers.read(struct.unpack(">H", answers.read(2))[0])
+        except (OSError, struct.error):
+            return None
         count = struct.unpack(">H", answer[6:8])[0]
         record = 12 + len(question) + 4
         found = []
