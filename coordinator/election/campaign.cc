@@ -184,9 +184,8 @@ void Core::Impl::OnCampaign(RequestId id, const CampaignRequest& request) {
   if (role_ == Role::kPromoting) return ReplyLeader(id, winning_->claim, Duration{0});
   if (role_ == Role::kFollowing) {
     const Claim& leader = following_->claim;
-    if (leader.leader == request.header.self) {
-      LoseLeader(Evidence::kProof, leader.leader.ip + " itself looks for a leader");
-    } else if (leader.leader == request.lost && request.evidence == Evidence::kProof) {
+    const bool lost_on_proof = leader.leader == request.lost && request.evidence == Evidence::kProof;
+    if (lost_on_proof || leader.leader == request.header.self) {
       // Look for ourselves: is its process there, and does it still say that it leads?
       OweCampaign(id, /*on_proof=*/true);
       if (Peer* lost = peers_.Find(leader.coordinator)) {

@@ -19,8 +19,9 @@ void Core::Impl::Greet(Peer& peer) {
   const Duration interval = role_ == Role::kLeading ? kSettleInterval : kGreetInterval;
   peer.next_greeting = now_ + interval;
   peer.greeting = NewCall(CallKind::kGreet, peer.coordinator);
-  out_.push_back(SendRequest{*peer.greeting, peer.coordinator, GreetRequest{MakeHeader(), MakeReport()},
-                             config_.leader_timeout / 4});
+  GreetRequest request{MakeHeader(), MakeReport()};
+  calls_.at(*peer.greeting).key = request.report.key;
+  out_.push_back(SendRequest{*peer.greeting, peer.coordinator, std::move(request), config_.leader_timeout / 4});
 }
 
 // A member's own word about itself: by its greeting (undated: it may have lain on the way), or by its answer to ours.

@@ -183,7 +183,7 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   if (role_ == Role::kLeading) return refuse(leading_->claim);
   if (role_ == Role::kPromoting) return refuse(winning_->claim);
   if (role_ == Role::kFollowing) {
-    if (following_->claim.leader == claim.leader) {
+    if (following_->claim.leader == claim.leader && claim.term > following_->claim.term) {
       LoseLeader(Evidence::kProof, claim.leader.ip + " promotes itself anew");
     } else if (HearsLeader()) {
       return refuse(following_->claim);
