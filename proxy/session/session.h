@@ -177,7 +177,6 @@ class Session {
     LocalReply local = LocalReply::kNone;
     bool blocks : 1 = false;
     bool pops : 1 = false;
-    bool bound : 1 = false;     // WAIT: means what this connection has written, and nothing on another one
     bool queued : 1 = false;    // within MULTI
     bool streamed : 1 = false;  // not kept
     bool resent : 1 = false;

@@ -1,4 +1,5 @@
 // What a session makes of the server's replies.
+#include <algorithm>
 #include <charconv>
 #include <optional>
 

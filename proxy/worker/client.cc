@@ -2,7 +2,9 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 #include <string>
 
 #include "common/app/log.h"

@@ -1,4 +1,5 @@
 // The server's side of a client.
+#include <algorithm>
 #include <cerrno>
 #include <span>
 #include <utility>

@@ -1,5 +1,7 @@
 // Goal: the table "When the leader changes" of docs/proxy.md, cell by cell. Method: a session whose client, server,
 // gates and clock are played by the test; see harness.h.
+#include <algorithm>
+
 #include "tests/unit/proxy/session/harness.h"
 
 namespace hive::proxy {
