@@ -291,7 +291,9 @@ void RedisAgent::RefuseCommands(const std::string& why) {
 
 election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
   election::RedisDone done{command.id, false, "", {}};
-  if (auto error = Obey(command.command)) {
+  if (!command.run_id.empty() && command.run_id != status_.run_id) {
+    done.error = "redis was restarted meanwhile";
+  } else if (auto error = Obey(command.command)) {
     done.error = *std::move(error);
   } else if (const auto trouble = ReadStatus()) {
     done.error = trouble->detail;

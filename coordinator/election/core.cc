@@ -395,7 +395,7 @@ void Core::Impl::Respond(RequestId id, Reply reply) { out_.push_back(SendReply{i
 
 void Core::Impl::Command(CallKind kind, RedisCommand command) {
   const CallId id = NewCall(kind, {});
-  out_.push_back(CommandRedis{id, std::move(command)});
+  out_.push_back(CommandRedis{id, std::move(command), redis_.status().run_id});
 }
 
 bool Core::Impl::Outstanding(CallKind kind) const {

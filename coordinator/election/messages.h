@@ -427,6 +427,7 @@ struct CloseStream {
 struct CommandRedis {
   CallId id = 0;
   RedisCommand command;
+  std::string run_id{};  // carried out on this run only: a redis that was restarted meanwhile is another one, and empty
 };
 // Ask the redis at `redis`, whose coordinator refuses: does it hold data? Answered by RedisProbed.
 struct ProbeRedis {
