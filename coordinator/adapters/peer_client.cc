@@ -11,6 +11,7 @@
 
 #include "common/app/log.h"
 #include "common/net/clock.h"
+#include "coordinator/adapters/handover.h"
 #include "coordinator/adapters/peer_codec.h"
 
 namespace hive::coordinator {
@@ -85,17 +86,27 @@ void PeerClient::DropChannel(const Endpoint& to, const std::shared_ptr<grpc::Cha
   if (found != channels_.end() && found->second.channel == channel) channels_.erase(found);
 }
 
-bool PeerClient::Enter(grpc::ClientContext* context) {
+bool PeerClient::Enter(grpc::ClientContext* context, std::shared_ptr<void> call) {
   const std::lock_guard lock(mutex_);
   if (ending_ || calls_.size() >= kMaxCalls) return false;
-  calls_.insert(context);
+  calls_.emplace(context, std::move(call));
   return true;
 }
 
 void PeerClient::Leave(grpc::ClientContext* context) {
   const std::lock_guard lock(mutex_);
-  calls_.erase(context);
+  const auto found = calls_.find(context);
+  retired_.push_back(std::move(found->second));
+  calls_.erase(found);
   left_.notify_all();
+}
+
+void PeerClient::FreeRetired() {
+  std::vector<std::shared_ptr<void>> retired;  // freed without the mutex
+  {
+    const std::lock_guard lock(mutex_);
+    retired.swap(retired_);
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------ requests
@@ -117,7 +128,7 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
                                             std::conditional_t<std::is_same_v<Request, election::LeadRequest>,
                                                                v1::LeadRequest, v1::YieldRequest>>>>;
   auto call = std::make_shared<Call<Wire, Response>>();
-  if (!Enter(&call->context)) {
+  if (!Enter(&call->context, call)) {
     inbox_.Post(election::CallFailed{envelope.id, Failure::kClosed});
     return;
   }
@@ -125,8 +136,10 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
   call->channel = ChannelTo(envelope.to);
   call->context.set_deadline(DeadlineIn(envelope.timeout));
   v1::Election::Stub stub(call->channel);
+  HandToGrpc(call.get());
   method(*stub.async(), &call->context, &call->request, &call->response,
-         [this, call, id = envelope.id, to = envelope.to](const grpc::Status& status) {
+         [this, call = call.get(), id = envelope.id, to = envelope.to](const grpc::Status& status) {
+           TakeFromGrpc(call);
            if (!status.ok()) {
              DropChannel(to, call->channel);
              LogDebug("peers", "request failed", {{"peer", ToString(to)}, {"error", status.error_message()}});
@@ -143,6 +156,7 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
 }
 
 void PeerClient::Send(election::SendRequest envelope) {
+  FreeRetired();
   std::visit(
       [&](const auto& request) {
         using R = std::decay_t<decltype(request)>;
@@ -165,6 +179,7 @@ void PeerClient::Send(election::SendRequest envelope) {
 // --------------------------------------------------------------------------------------------------------- dials
 
 void PeerClient::Dial(const election::Dial& dial) {
+  FreeRetired();
   using Outcome = election::Dialled::Outcome;
   const Instant deadline = ReadMonotonicClock() + std::max(dial.window, kLeastDialWindow);
   dialler_.Dial(dial.to, dial.window, [this, dial, deadline](TcpOutcome outcome) {
@@ -188,7 +203,7 @@ void PeerClient::Dial(const election::Dial& dial) {
 void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
   using Outcome = election::Dialled::Outcome;
   auto call = std::make_shared<Call<v1::GreetRequest, v1::GreetResponse>>();
-  if (!Enter(&call->context)) {
+  if (!Enter(&call->context, call)) {
     inbox_.Post(election::Dialled{dial.id, Outcome::kMute, {}});
     return;
   }
@@ -197,25 +212,29 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
   call->channel = FreshChannel(dial.to);
   call->context.set_deadline(DeadlineIn(deadline - ReadMonotonicClock()));
   v1::Election::Stub stub(call->channel);
-  stub.async()->Greet(&call->context, &call->request, &call->response, [this, call, dial](const grpc::Status& status) {
-    election::Dialled dialled{dial.id, Outcome::kMute, {}};
-    if (status.ok()) {
-      // Whatever answers without making sense is no member of ours: an identity of nobody.
-      dialled.outcome = Outcome::kAnswered;
-      if (auto header = Decode(call->response.header()); header.ok()) dialled.answered_by = header->self;
-    } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
-      dialled.outcome = Outcome::kAnswered;
-    } else if (FailureOf(status) == Failure::kRefused) {
-      dialled.outcome = Outcome::kRefused;  // it ended between the two connections
-    }
-    inbox_.Post(dialled);
-    Leave(&call->context);
-  });
+  HandToGrpc(call.get());
+  stub.async()->Greet(&call->context, &call->request, &call->response,
+                      [this, call = call.get(), dial](const grpc::Status& status) {
+                        TakeFromGrpc(call);
+                        election::Dialled dialled{dial.id, Outcome::kMute, {}};
+                        if (status.ok()) {
+                          // Whatever answers without making sense is no member of ours: an identity of nobody.
+                          dialled.outcome = Outcome::kAnswered;
+                          if (auto header = Decode(call->response.header()); header.ok())
+                            dialled.answered_by = header->self;
+                        } else if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+                          dialled.outcome = Outcome::kAnswered;
+                        } else if (FailureOf(status) == Failure::kRefused) {
+                          dialled.outcome = Outcome::kRefused;  // it ended between the two connections
+                        }
+                        inbox_.Post(dialled);
+                        Leave(&call->context);
+                      });
 }
 
 // ------------------------------------------------------------------------------------------------------- streams
 
-// This member's stream to a leader. Its state is guarded by the client's mutex. Deletes itself in OnDone.
+// This member's stream to a leader. Its state is guarded by the client's mutex.
 class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::FollowRequest, v1::FollowResponse> {
  public:
   FollowStream(PeerClient& client, StreamId stream_id, Endpoint to)
@@ -283,10 +302,12 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
     {
       const std::lock_guard lock(client_.mutex_);
       if (!told_) client_.inbox_.Post(election::StreamClosed{id, FailureOf(status)});
-      client_.streams_.erase(id);
-      client_.left_.notify_all();  // from here on the client may be gone
+      const auto found = client_.streams_.find(id);
+      client_.retired_.push_back(std::move(found->second));
+      client_.streams_.erase(found);
+      client_.left_.notify_all();
     }
-    delete this;
+    // From here on, both this and the client may be gone.
   }
 
   PeerClient& client_;
@@ -302,9 +323,10 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
 };
 
 void PeerClient::OpenFollow(election::OpenFollow open) {
+  FreeRetired();
   const std::lock_guard lock(mutex_);
   if (ending_ || streams_.contains(open.id)) return;
-  auto* stream = new FollowStream(*this, open.id, open.to);
+  auto stream = std::make_shared<FollowStream>(*this, open.id, open.to);
   streams_.emplace(open.id, stream);
   stream->Begin(open.first);
 }
@@ -324,7 +346,7 @@ void PeerClient::CloseStream(StreamId id) {
 PeerClient::~PeerClient() {
   std::unique_lock lock(mutex_);
   ending_ = true;
-  for (grpc::ClientContext* context : calls_) context->TryCancel();
+  for (const auto& [context, call] : calls_) context->TryCancel();
   for (const auto& [id, stream] : streams_) stream->Close();
   left_.wait(lock, [this] { return calls_.empty() && streams_.empty(); });
 }

@@ -4,7 +4,9 @@
 // at once where an old one may sit out a reconnect backoff, or a TCP retransmission backoff after a partition. A follow
 // stream and a dial have channels of their own for the same reason.
 //
-// Thread rule: the PeerSender members are the runtime's; events are posted from gRPC's threads.
+// Thread rule: the PeerSender members are the runtime's; events are posted from gRPC's threads. Calls and streams that
+// are over are freed by the runtime's thread, at its next request: should the last channel of a process be freed on one
+// of gRPC's own threads, gRPC 1.51 waits for that thread to end, on it, and aborts.
 // Lifetime: outlived by the inbox. The destructor cancels everything and waits until gRPC has let go.
 #pragma once
 
@@ -15,7 +17,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
@@ -67,9 +69,11 @@ class PeerClient final : public PeerSender {
   std::shared_ptr<grpc::Channel> ChannelTo(const Endpoint& to);
   void DropChannel(const Endpoint& to, const std::shared_ptr<grpc::Channel>& channel);
 
-  // Takes part in the count that the destructor waits for. False when there are too many, or the client is ending.
-  bool Enter(grpc::ClientContext* context);
+  // Keeps a call (whose context is given) until it is over. False when there are too many, or the client is ending.
+  bool Enter(grpc::ClientContext* context, std::shared_ptr<void> call);
+  // The last thing that a callback does with its call: it may be freed at once.
   void Leave(grpc::ClientContext* context);
+  void FreeRetired();
 
   template <typename Response, typename Request, typename Method>
   void Begin(const election::SendRequest& envelope, const Request& request, Method method);
@@ -82,8 +86,9 @@ class PeerClient final : public PeerSender {
   std::condition_variable left_;
   bool ending_ = false;
   std::map<Endpoint, PooledChannel> channels_;
-  std::set<grpc::ClientContext*> calls_;                 // in flight, to be cancelled at the end
-  std::map<election::StreamId, FollowStream*> streams_;  // delete themselves
+  std::map<grpc::ClientContext*, std::shared_ptr<void>> calls_;  // in flight
+  std::map<election::StreamId, std::shared_ptr<FollowStream>> streams_;
+  std::vector<std::shared_ptr<void>> retired_;  // calls and streams that are over, to be freed
 
   TcpDialler dialler_;  // the last member: its thread ends first
 };

@@ -6,6 +6,7 @@
 
 #include "common/app/log.h"
 #include "common/net/clock.h"
+#include "coordinator/adapters/handover.h"
 #include "coordinator/adapters/peer_codec.h"
 
 namespace hive::coordinator {
@@ -32,15 +33,24 @@ class PeerService::PendingCall : public grpc::ServerUnaryReactor {
 
   virtual void Write(const election::Reply& reply) = 0;
 
+  // Whoever takes the call out of the pending ones finishes it.
+  void End(const grpc::Status& status) {
+    HandToGrpc(this);
+    Finish(status);
+  }
+
   const RequestId id;
   const Instant received;
 
  private:
   // The caller gave up, or is gone.
   void OnCancel() override {
-    if (service_.Take(id) != nullptr) Finish(grpc::Status::CANCELLED);
+    if (service_.Take(id) != nullptr) End(grpc::Status::CANCELLED);
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    TakeFromGrpc(this);
+    delete this;
+  }
 
   PeerService& service_;
 };
@@ -91,7 +101,7 @@ grpc::ServerUnaryReactor* PeerService::Receive(const char* rpc, grpc::CallbackSe
     return reactor;
   }
   if (!inbox_.Offer(election::RequestReceived{call->id, *std::move(decoded)}) && Take(call->id) != nullptr) {
-    call->Finish(Busy());
+    call->End(Busy());
   }
   return call;
 }
@@ -116,7 +126,7 @@ void PeerService::FinishOverdue() {
       call = pending_.begin()->second;
       pending_.erase(pending_.begin());
     }
-    call->Finish({grpc::StatusCode::DEADLINE_EXCEEDED, "this member has not made up its mind"});
+    call->End({grpc::StatusCode::DEADLINE_EXCEEDED, "this member has not made up its mind"});
   }
 }
 
@@ -124,7 +134,7 @@ void PeerService::Reply(election::SendReply reply) {
   PendingCall* call = Take(reply.id);
   if (call == nullptr) return;
   call->Write(reply.reply);
-  call->Finish(grpc::Status::OK);
+  call->End(grpc::Status::OK);
 }
 
 grpc::ServerUnaryReactor* PeerService::Greet(grpc::CallbackServerContext* context, const v1::GreetRequest* request,
