@@ -113,6 +113,8 @@ void PeerClient::FreeRetired() {
 
 template <typename Request, typename Response>
 struct PeerClient::Call {
+  uint64_t id = 0;  // of the request or the dial
+  Endpoint to;
   std::shared_ptr<grpc::Channel> channel;
   grpc::ClientContext context;
   Request request;
@@ -133,23 +135,25 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
     return;
   }
   Encode(from, &call->request);
+  call->id = envelope.id;
+  call->to = envelope.to;
   call->channel = ChannelTo(envelope.to);
   call->context.set_deadline(DeadlineIn(envelope.timeout));
   v1::Election::Stub stub(call->channel);
   HandToGrpc(call.get());
   method(*stub.async(), &call->context, &call->request, &call->response,
-         [this, call = call.get(), id = envelope.id, to = envelope.to](const grpc::Status& status) {
+         [this, call = call.get()](const grpc::Status& status) {
            TakeFromGrpc(call);
            if (!status.ok()) {
-             DropChannel(to, call->channel);
-             LogDebug("peers", "request failed", {{"peer", ToString(to)}, {"error", status.error_message()}});
-             inbox_.Post(election::CallFailed{id, FailureOf(status)});
+             DropChannel(call->to, call->channel);
+             LogDebug("peers", "request failed", {{"peer", ToString(call->to)}, {"error", status.error_message()}});
+             inbox_.Post(election::CallFailed{call->id, FailureOf(status)});
            } else if (auto reply = Decode(call->response); reply.ok()) {
-             inbox_.Post(election::ReplyReceived{id, *std::move(reply)});
+             inbox_.Post(election::ReplyReceived{call->id, *std::move(reply)});
            } else {
              LogWarning("peers", "an answer makes no sense: ignored",
-                        {{"peer", ToString(to)}, {"reason", std::string(reply.status().message())}});
-             inbox_.Post(election::CallFailed{id, Failure::kClosed});
+                        {{"peer", ToString(call->to)}, {"reason", std::string(reply.status().message())}});
+             inbox_.Post(election::CallFailed{call->id, Failure::kClosed});
            }
            Leave(&call->context);
          });
@@ -209,14 +213,16 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
   }
   Encode(header_, call->request.mutable_header());
   call->request.set_only_identify(true);
+  call->id = dial.id;
+  call->to = dial.to;
   call->channel = FreshChannel(dial.to);
   call->context.set_deadline(DeadlineIn(deadline - ReadMonotonicClock()));
   v1::Election::Stub stub(call->channel);
   HandToGrpc(call.get());
   stub.async()->Greet(&call->context, &call->request, &call->response,
-                      [this, call = call.get(), dial](const grpc::Status& status) {
+                      [this, call = call.get()](const grpc::Status& status) {
                         TakeFromGrpc(call);
-                        election::Dialled dialled{dial.id, Outcome::kMute, {}};
+                        election::Dialled dialled{call->id, Outcome::kMute, {}};
                         if (status.ok()) {
                           // Whatever answers without making sense is no member of ours: an identity of nobody.
                           dialled.outcome = Outcome::kAnswered;
@@ -245,6 +251,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
     v1::Election::Stub stub(channel_);
     stub.async()->Follow(&context_, this);
     AddHold();  // writes come from outside of reactions; let go when the reads end
+    HandToGrpc(this);
     StartRead(&response_);
     Send(first);
     StartCall();
@@ -272,6 +279,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
   }
 
   void OnReadDone(bool ok) override {
+    TakeFromGrpc(this);
     absl::StatusOr<election::Beat> beat = absl::CancelledError();
     if (ok) beat = Decode(response_);
     if (ok && !beat.ok()) {

@@ -181,7 +181,10 @@ class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::Follo
   FollowStream(PeerService& service, StreamId stream_id, std::string peer)
       : id(stream_id), service_(service), peer_(std::move(peer)) {}
 
-  void Begin() { StartRead(&request_); }
+  void Begin() {
+    HandToGrpc(this);
+    StartRead(&request_);
+  }
 
   // With the service's mutex held, as WriteOrFinish, End and Report are too.
   void Send(election::Beat beat) {
@@ -230,6 +233,7 @@ class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::Follo
   }
 
   void OnReadDone(bool ok) override {
+    TakeFromGrpc(this);
     absl::StatusOr<election::FollowerReport> report = absl::CancelledError("the follower has closed its side");
     if (ok) report = Decode(request_);
     if (ok && !report.ok()) {
