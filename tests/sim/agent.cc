@@ -87,12 +87,14 @@ void Coordinators::AgentReport(ProcessId id, RedisId run, election::Event event)
 void Coordinators::Command(Coordinator& c, const election::CommandRedis& command) {
   const ProcessId id = c.id;
   const CallId call = command.id;
-  const RedisId run = c.agent_run;
-  const Redis* redis = run == kNoId ? nullptr : &redises_.at(run);
-  if (redis == nullptr || !redis->alive || c.agent_told_mute) {
+  const Redis* redis = redises_.OfPod(pods_[c.pod]);
+  const bool meant =
+      redis != nullptr && (command.run_id.empty() || command.run_id == redises_.Status(redis->id).run_id);
+  if (!meant || c.agent_told_mute) {
     queue_.After(microseconds(200), [this, id, call] { CommandDone(id, call, false, "not connected", kNoId); });
     return;
   }
+  const RedisId run = redis->id;
   c.agent_pending.push_back(call);
   c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300));
   queue_.At(c.agent_next, [this, id, call, run, what = command.command] {

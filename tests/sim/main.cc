@@ -1,4 +1,5 @@
 // hive_sim: runs seeded schedules of a whole simulated hive and lets the judge watch. See docs/simulator.md.
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -6,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tests/sim/brain.h"
 #include "tests/sim/options.h"
@@ -121,6 +123,7 @@ struct Totals {
   uint64_t schedules = 0, failures = 0, elections = 0, promotions = 0, full = 0, partial = 0, steps = 0;
   uint64_t written = 0, acknowledged = 0, lost = 0;
   Duration simulated{0};
+  std::vector<int64_t> converged_ms;
 
   void Add(const Outcome& outcome) {
     ++schedules;
@@ -133,8 +136,16 @@ struct Totals {
     acknowledged += outcome.acknowledged;
     lost += outcome.acknowledged_and_lost;
     simulated += outcome.simulated;
+    if (!outcome.violation) converged_ms.push_back(ToMillis(outcome.converged_after));
   }
-  void Print(double seconds) const {
+  void Print(double seconds) {
+    std::sort(converged_ms.begin(), converged_ms.end());
+    if (!converged_ms.empty()) {
+      std::printf("converged within %lld ms of the heal (median), %lld (99 %%), %lld (all)\n",
+                  static_cast<long long>(converged_ms[converged_ms.size() / 2]),
+                  static_cast<long long>(converged_ms[converged_ms.size() * 99 / 100]),
+                  static_cast<long long>(converged_ms.back()));
+    }
     std::printf(
         "%llu schedules, %.0f simulated seconds, %llu elections, %llu promotions, %llu full and %llu partial resyncs, "
         "%llu "

@@ -9,7 +9,7 @@ namespace {
 
 // How hard a schedule is: which faults it draws, so that most seeds concentrate on a few kinds rather than drown in
 // all.
-enum class Profile : uint8_t { kCalm, kCrashes, kRedisOnly, kPartitions, kStalls, kDns, kScaling, kEverything };
+enum class Profile : uint8_t { kCalm, kCrashes, kRedisOnly, kPartitions, kStalls, kDns, kScaling, kBurst, kEverything };
 constexpr int kProfiles = static_cast<int>(Profile::kEverything) + 1;
 
 std::vector<FaultKind> KindsOf(Profile profile) {
@@ -29,6 +29,7 @@ std::vector<FaultKind> KindsOf(Profile profile) {
       return {kDnsOutage, kDnsTooFew, kDnsStale, kKillPod, kKillPod, kRestartAllCoordinators};
     case Profile::kScaling:
       return {kScaleUp, kScaleDown, kScaleUp, kKillPod, kKillRedis, kRestartAllCoordinators};
+    case Profile::kBurst:
     case Profile::kEverything:
       break;
   }
@@ -84,10 +85,11 @@ void DrawFaults(Random& random, Profile profile, Options& options) {
   const std::vector<FaultKind> kinds = KindsOf(profile);
   if (kinds.empty()) return;
   const int64_t count = random.Between(1, random.Percent(30) ? 14 : 5);
+  const uint64_t together_percent = profile == Profile::kBurst ? 85 : 35;
   for (int64_t i = 0; i < count; ++i) {
     options.faults.push_back(DrawFault(random, kinds, options));
     // Faults that fall together break more than faults apart.
-    if (i > 0 && random.Percent(35)) {
+    if (i > 0 && random.Percent(together_percent)) {
       options.faults.back().at = options.faults[options.faults.size() - 2].at + Drawn(random, 0, 150);
     }
   }
