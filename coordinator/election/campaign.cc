@@ -158,7 +158,6 @@ void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
 void Core::Impl::StandBack(const Claim& leader) {
   candidacy_.reset();
   proved_lost_ = {};
-  joining_.hint = leader.coordinator;
   EnterJoining(ToString(leader) + " is still heard by others", now_ + 2 * config_.beat_interval);
   if (Peer* peer = peers_.Add(leader.coordinator); peer != nullptr && !peer->greeting) Greet(*peer);
 }
@@ -210,7 +209,7 @@ void Core::Impl::OnCampaign(RequestId id, const CampaignRequest& request) {
 void Core::Impl::OweCampaign(RequestId id, bool on_proof) {
   constexpr size_t kMaxOwed = 1024;  // each is one outstanding call of a peer, which gives up by itself
   if (owed_.size() >= kMaxOwed) owed_.erase(owed_.begin());
-  owed_.push_back(Owed{id, Owed::Kind::kCampaign, {}, {}, on_proof});
+  owed_.push_back(Owed{id, Owed::Kind::kCampaign, {}, on_proof});
 }
 
 // A standing read after the loss, the same for everyone who asks in this round.

@@ -62,7 +62,6 @@ void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Cal
   // It follows somebody: ask that one itself.
   if (role_ == Role::kJoining && report.role == Role::kFollowing && report.leader_heard_ago < config_.leader_timeout &&
       report.leader.leader != config_.self && report.leader.coordinator != config_.coordinator) {
-    joining_.hint = report.leader.coordinator;
     if (Peer* leader = peers_.Add(report.leader.coordinator); leader != nullptr && !leader->greeting) {
       if (now_ >= leader->next_greeting) Greet(*leader);
     }

@@ -374,6 +374,7 @@ void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
       continue;
     if (!peer->met()) peer->identity = member.identity;
     if (peer->identity != member.identity) continue;  // somebody newer was met directly
+    peer->report.role = member.identity == following_->claim.leader ? Role::kLeading : Role::kFollowing;
     peer->report.standing = member.standing;
     peer->link_up = member.link_up;
     peer->heard = std::max(peer->heard.value_or(Instant{}), now_ - member.heard_ago);

@@ -65,7 +65,6 @@ class Core::Impl {
     Instant since;
     Instant stand_not_before;        // pace after standing back, ceding, being refused
     std::optional<Instant> blocked;  // since when only silent members keep the empties from beginning
-    std::optional<Endpoint> hint;    // where a leader is said to be
   };
 
   // What one member said in the round.
@@ -146,7 +145,6 @@ class Core::Impl {
   struct Following {
     Claim claim;
     std::optional<StreamId> stream;
-    Instant opened;          // the stream
     bool confirmed = false;  // a beat has echoed a report of ours: the claim is alive now
     uint64_t sequence = 0;
     uint64_t beat = 0;  // newest received on this stream
@@ -157,7 +155,6 @@ class Core::Impl {
     Instant reported;
     Standing reported_standing;
     bool reported_link_up = false;
-    int64_t leader_offset = 0;
   };
 
   // Whom we answered Prepare to: no other winner until it opens, cedes, is proved gone or silent.
@@ -170,7 +167,6 @@ class Core::Impl {
   struct Owed {
     RequestId id = 0;
     enum class Kind : uint8_t { kCampaign, kPrepare } kind = Kind::kCampaign;
-    Identity asker;
     Claim claim;            // kPrepare
     bool on_proof = false;  // kCampaign: waits for our own proof of our leader's loss
   };
@@ -306,6 +302,7 @@ class Core::Impl {
   void Resign(std::string why);
   void LeaveLeadership(LeaderState state, const Claim& successor);
   void DriveLeading();
+  void AnnounceOpen();
   void SendBeats(LeaderState state, const Claim& successor);
   void SendBeatTo(Follower& follower, LeaderState state, const Claim& successor);
   LeaderKey MakeKey() const;
@@ -347,8 +344,7 @@ class Core::Impl {
   bool has_stepped_ = false;
   bool dns_silent_ = false;
   bool has_joined_ = false;
-  std::string stale_reads_on_;   // run_id that was told to serve stale data
-  std::string memory_used_for_;  // run_id for which the memory was looked at
+  std::string stale_reads_on_;  // run_id that was told to serve stale data
 
   Joining joining_;
   std::optional<Candidacy> candidacy_;  // while electing, and between the rounds of one election

@@ -29,7 +29,6 @@ bool Core::Impl::HearsLeader() const { return following_ && now_ - following_->h
 void Core::Impl::OpenStream() {
   last_stream_ += 2;
   following_->stream = last_stream_;
-  following_->opened = now_;
   following_->sequence = 0;
   following_->beat = 0;
   following_->reports_sent.clear();
@@ -93,7 +92,6 @@ void Core::Impl::On(const BeatReceived& event) {
     lineage_ = beat.lineage;
     proved_lost_ = {};
   }
-  following_->leader_offset = beat.offset;
   switch (beat.state) {
     case LeaderState::kOpen:
       Report();

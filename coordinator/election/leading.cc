@@ -36,8 +36,6 @@ void Core::Impl::Open(const RedisStatus& promoted) {
     const Peer* peer = peers_.Find(lost.coordinator);
     if (peer != nullptr && peer->gone) leading.orphans.push_back({lost, std::nullopt, now_, false});
   }
-  std::vector<Endpoint> targets;
-  for (const auto& [endpoint, target] : winning_->targets) targets.push_back(endpoint);
 
   winning_.reset();
   promise_.reset();
@@ -81,7 +79,11 @@ void Core::Impl::DriveLeading() {
   Publish(/*even_if_same=*/true);
   // Until everyone can have heard of it, the claim is repeated to those who do not follow.
   if (now_ - leading_->opened > config_.leader_timeout) return;
-  for (auto& [endpoint, peer] : peers_.all()) {
+  AnnounceOpen();
+}
+
+void Core::Impl::AnnounceOpen() {
+  for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.gone || Follows(peer)) continue;
     Ask(CallKind::kLead, endpoint,
         LeadRequest{MakeHeader(), LeadPhase::kOpen, leading_->claim, CurrentDataset(), lineage_, {}},
@@ -213,7 +215,6 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
     leading_->yielding.reset();
     highest_term_ = std::max({highest_term_, request.key.claim.term, leading_->claim.term}) + 1;
     leading_->claim.term = highest_term_;
-    leading_->opened = std::min(leading_->opened, now_);
     reply.header = MakeHeader();
     reply.confirmed = true;
     reply.claim = leading_->claim;
@@ -221,12 +222,7 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
              "goes on as " + ToString(leading_->claim) + "; " + ToString(request.key.claim) + " yields");
     SendBeats(LeaderState::kOpen, {});
     Publish(/*even_if_same=*/true);
-    for (const auto& [endpoint, peer] : peers_.all()) {
-      if (peer.gone || Follows(peer)) continue;
-      Ask(CallKind::kLead, endpoint,
-          LeadRequest{MakeHeader(), LeadPhase::kOpen, leading_->claim, CurrentDataset(), lineage_, {}},
-          config_.leader_timeout / 2);
-    }
+    AnnounceOpen();
   }
   Respond(id, std::move(reply));
 }

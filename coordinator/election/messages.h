@@ -297,18 +297,18 @@ struct PeersUnlisted {
   std::string detail;
 };
 
-// The local redis answered INFO: a poll (call 0), or what a ReadRedis or CommandRedis of the core asked for.
+// The local redis answered INFO: a poll, once per beat_interval.
 struct RedisReported {
   RedisStatus status;
 };
-// The connection to the local redis closed and could not be opened again (`refused`), or it was never there.
+// The connection to the local redis closed and could not be opened again, or it was never there.
 // A connection that closed and reopened to the same run is not reported; to another run, RedisReported tells by run_id.
 struct RedisLost {
   std::string detail;
 };
 // No answer to anything for redis_timeout, the connection still open.
 struct RedisMute {};
-// What a CommandRedis or ReadRedis came to. `status` was read after the command, on the same connection.
+// What a CommandRedis came to. `status` was read after the command, on the same connection.
 struct RedisDone {
   CallId id = 0;
   bool ok = false;

@@ -30,13 +30,6 @@ Peer* Peers::Find(const Endpoint& coordinator) {
   return it == peers_.end() ? nullptr : &it->second;
 }
 
-Peer* Peers::FindIp(const std::string& ip) {
-  for (auto& [endpoint, peer] : peers_) {
-    if (endpoint.ip == ip) return &peer;
-  }
-  return nullptr;
-}
-
 void Peers::ForgetUnlisted(Instant now, Duration patience) {
   std::erase_if(peers_, [&](const auto& entry) {
     const Peer& peer = entry.second;

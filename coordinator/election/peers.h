@@ -58,14 +58,12 @@ class Peers {
   // The peer at this endpoint, added when new; not to be called for self. At most kMaxPeers are kept: nullptr beyond.
   Peer* Add(const Endpoint& coordinator);
   Peer* Find(const Endpoint& coordinator);
-  Peer* FindIp(const std::string& ip);
 
   // Drops whoever is neither listed nor has been heard of lately.
   void ForgetUnlisted(Instant now, Duration patience);
 
   bool self_listed() const { return self_listed_; }
   bool answered() const { return answered_; }  // DNS has answered once
-  size_t listed_count() const { return listed_.size(); }
 
   std::map<Endpoint, Peer>& all() { return peers_; }
   const std::map<Endpoint, Peer>& all() const { return peers_; }

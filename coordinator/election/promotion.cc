@@ -195,7 +195,7 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   promise_ = Promise{claim, now_};
   promoting_heard_ = promise_;
   if (role_ == Role::kElecting) EnterJoining("prepares for " + ToString(claim), now_);
-  owed_.push_back(Owed{id, Owed::Kind::kPrepare, claim.leader, claim, false});
+  owed_.push_back(Owed{id, Owed::Kind::kPrepare, claim, false});
   if (!redis_.up()) return PayOwedPrepares(OwnStanding());
   if (!Outstanding(CallKind::kPark)) Command(CallKind::kPark, {RedisCommand::Kind::kPark, {}});
 }
