@@ -1,8 +1,8 @@
 // The agent at the local redis: one connection on which commands are carried out in order, a poll of INFO every beat,
 // and word of a redis that is lost, mute, or another run.
 //
-// A command is carried out only on the run that the brain was last told of: one that was meant for a redis that has
-// been restarted since must not meet its empty successor.
+// A command that names a run is carried out on that run only; one that names none, on whichever is there: an empty
+// successor, perhaps.
 #include <algorithm>
 
 #include "tests/sim/coordinators.h"

@@ -1,172 +1,16 @@
-// Goal: the schedules that the rules of docs/election.md exist for, each by name. Method: the real core in the
-// simulated world; every schedule is played with a handful of seeds, so that what races is drawn in many orders. The
-// judge watches all of them: a test says only what is special about its schedule.
+// Goal: the schedules that the rules of docs/election.md exist for, each by name: a hive that runs loses something.
+// Method: the real core in the simulated world; the judge watches all of them, so a test says only what is special
+// about it.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <functional>
 #include <set>
-#include <string>
+#include <vector>
 
+#include "tests/sim/schedule.h"
 #include "tests/sim/world.h"
 
 namespace hive::sim {
 namespace {
-
-constexpr uint64_t kSeeds = 12;
-constexpr int kLost = -1;
-
-using Script = std::function<void(World&)>;
-
-Options Calm(uint64_t seed, int members) {
-  Options options;
-  options.seed = seed;
-  options.members = members;
-  options.first_ip = 1 + static_cast<int>(seed % 12);
-  options.start_spread = Millis(5);
-  options.wall_skew = Millis(static_cast<int64_t>(seed % 3) * 400);
-  options.write_interval = Millis(40);
-  options.lag_high = Millis(3);
-  return options;
-}
-
-// Plays `script` with several seeds; a seed at which it fails is shown with the end of its transcript.
-void Play(int members, const Script& script, const std::function<void(Options&)>& change = {}) {
-  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
-    Options options = Calm(seed, members);
-    if (change) change(options);
-    Transcript transcript(150);
-    World world(options, MakeCore, transcript);
-    script(world);
-    if (world.judge().objects()) {
-      ADD_FAILURE() << world.judge().violation()->rule << ": " << world.judge().violation()->text;
-    }
-    if (!::testing::Test::HasFailure()) continue;
-    std::string tail;
-    for (const std::string& line : transcript.lines()) tail += line + "\n";
-    FAIL() << "seed " << seed << " at " << ToMillis(world.now()) << " ms\n" << tail;
-  }
-}
-
-// A hive that runs, with data everywhere.
-void Begin(World& world) {
-  world.StartMembers();
-  ASSERT_TRUE(world.RunUntilConverged(Seconds(8)));
-  ASSERT_TRUE(world.RunFor(Seconds(2)));
-  ASSERT_TRUE(world.RedisOf(world.Leader())->has_data());
-}
-
-// The slots that do not lead.
-std::vector<int> Followers(const World& world) {
-  std::vector<int> slots;
-  for (int slot = 0; slot < world.options().members; ++slot) {
-    if (slot != world.Leader()) slots.push_back(slot);
-  }
-  return slots;
-}
-
-std::set<WriteId> Held(const World& world, int slot) {
-  const Redis* redis = world.RedisOf(slot);
-  return redis == nullptr ? std::set<WriteId>()
-                          : std::set<WriteId>(redis->content.log.begin(), redis->content.log.end());
-}
-
-bool LeaderHolds(const World& world, const std::set<WriteId>& writes) {
-  const std::set<WriteId> held = Held(world, world.Leader());
-  return std::includes(held.begin(), held.end(), writes.begin(), writes.end());
-}
-
-// Whether one of these slots leads (in a partition the other side has its own).
-bool LeadsAmong(const World& world, const std::vector<int>& slots) {
-  return std::any_of(slots.begin(), slots.end(), [&](int slot) {
-    const Coordinator* c = world.CoordinatorOf(slot);
-    return c != nullptr && c->state.role == election::Role::kLeading;
-  });
-}
-
-// ------------------------------------------------------------------------------------------------ first start
-
-TEST(FirstStart, AllStartAtOnce) {
-  for (int members = 1; members <= kMaxMembers; ++members) {
-    Play(members, [](World& world) {
-      world.StartMembers();
-      EXPECT_TRUE(world.RunUntilConverged(Seconds(5)));
-      EXPECT_TRUE(world.RunFor(Seconds(3)));
-      EXPECT_EQ(world.redises().promotions(), 1);
-    });
-  }
-}
-
-TEST(FirstStart, OneByOne) {
-  for (const Duration spread : {Millis(300), Millis(3000)}) {
-    Play(
-        5,
-        [](World& world) {
-          world.StartMembers();
-          EXPECT_TRUE(world.RunFor(Seconds(20)));
-          EXPECT_FALSE(world.judge().NotConverged());
-          EXPECT_EQ(world.redises().promotions(), 1);
-        },
-        [spread](Options& options) { options.start_spread = spread; });
-  }
-}
-
-TEST(FirstStart, AnExistingRedisWithDataIsAdopted) {
-  Play(
-      3,
-      [](World& world) {
-        world.StartMembers();
-        EXPECT_TRUE(world.RunUntilConverged(Seconds(6)));
-        EXPECT_EQ(world.Leader(), 0);
-        EXPECT_GE(world.RedisOf(2)->content.log.size(), 20u);
-      },
-      [](Options& options) { options.start = StartStyle::kAdopted; });
-}
-
-TEST(FirstStart, ANeverMetIpIsStillPullingItsImage) {
-  Play(3, [](World& world) {
-    world.StartPod(3, false, /*with_coordinator=*/false);
-    world.StartMembers();
-    EXPECT_TRUE(world.RunUntilConverged(Seconds(6)));
-  });
-}
-
-TEST(FirstStart, DnsListsADeadIpThatMayHoldTheData) {
-  Play(
-      3,
-      [](World& world) {
-        world.dns().Add("10.0.0.200");  // silent for minutes
-        world.StartMembers();
-        EXPECT_TRUE(world.RunFor(Seconds(15)));
-        EXPECT_EQ(world.Leader(), kLost) << "empties must be patient with a silent member";
-        EXPECT_TRUE(world.RunUntilConverged(Seconds(15)));
-      },
-      [](Options& options) { options.empty_wait = Seconds(20); });
-}
-
-TEST(FirstStart, CoordinatorPortBlockedRedisPortOpen) {
-  Play(
-      3,
-      [](World& world) {
-        for (const int other : {1, 2}) world.CutBoth(0, other, 1, Cut::kReset);
-        world.StartMembers();
-        EXPECT_TRUE(world.RunFor(Seconds(8)));
-        EXPECT_FALSE(LeadsAmong(world, {1, 2})) << "the redis port says that there is data";
-        for (const int other : {1, 2}) world.HealPair(0, other);
-        EXPECT_TRUE(world.RunUntilConverged(Seconds(6)));
-        EXPECT_GE(world.RedisOf(1)->content.log.size(), 20u);
-      },
-      [](Options& options) { options.start = StartStyle::kAdopted; });
-}
-
-TEST(FirstStart, DnsListsTooFew) {
-  Play(3, [](World& world) {
-    world.dns().Hide(2, 3, Seconds(6));  // the third member sees itself only
-    world.StartMembers();
-    world.RunFor(Seconds(6));
-    EXPECT_TRUE(world.RunUntilConverged(Seconds(6)));
-  });
-}
 
 // ---------------------------------------------------------------------------------------------- redis is lost
 
@@ -485,52 +329,6 @@ TEST(Partition, DnsDownForTwentySecondsMovesNothing) {
       EXPECT_EQ(world.Leader(), leader);
       EXPECT_EQ(world.redises().promotions(), 1);
     });
-  }
-}
-
-// ------------------------------------------------------------------------------------------------- the size
-
-TEST(Scaling, UpDownToOneAndUpAgain) {
-  Play(3, [](World& world) {
-    ASSERT_NO_FATAL_FAILURE(Begin(world));
-    const int leader = world.Leader();
-    world.StartPod(3);
-    EXPECT_TRUE(world.RunFor(Seconds(3)));
-    EXPECT_FALSE(world.judge().NotConverged());
-    EXPECT_EQ(world.Leader(), leader);
-    const std::set<WriteId> safe = Held(world, 3);
-    for (const int slot : {0, 1, 2}) {
-      world.RemovePod(slot);
-      EXPECT_TRUE(world.RunFor(Seconds(5)));
-    }
-    EXPECT_EQ(world.Leader(), 3);
-    EXPECT_TRUE(LeaderHolds(world, safe));
-    for (const int slot : {0, 1}) world.StartPod(slot);
-    EXPECT_TRUE(world.RunFor(Seconds(4)));
-    EXPECT_FALSE(world.judge().NotConverged());
-    EXPECT_EQ(world.Leader(), 3);
-  });
-}
-
-// ------------------------------------------------------------------------------------------------ the simulator
-
-TEST(Simulator, OneSeedIsOneHistory) {
-  for (const uint64_t seed : {11u, 12u, 13u}) {
-    std::string first;
-    for (int round = 0; round < 2; ++round) {
-      Options options = Calm(seed, 3);
-      Transcript transcript(100'000);
-      World world(options, MakeCore, transcript);
-      world.StartMembers();
-      world.RunFor(Seconds(4));
-      world.KillPod(0, true, Millis(100));
-      world.RunFor(Seconds(2));
-      std::string all;
-      for (const std::string& line : transcript.lines()) all += line + "\n";
-      if (round == 0) first = all;
-      EXPECT_EQ(all, first);
-    }
-    EXPECT_FALSE(first.empty());
   }
 }
 
