@@ -147,8 +147,7 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
     return;
   highest_term_ = std::max(highest_term_, holder.term);
   const Peer* known = peers_.Find(holder.coordinator);
-  const bool foreign = known != nullptr && known->report.role == Role::kLeading &&
-                       IsForeign(known->report.dataset, known->report.lineage);
+  const bool foreign = known != nullptr && known->report.key && IsForeign(known->report.dataset, known->report.lineage);
   if (foreign) {
     it->second.awaited = false;  // it belongs to another dataset's leader, with whom we settle afterwards
     return;
