@@ -84,7 +84,11 @@ void Judge::CheckState(Watched& w, const Event& event) {
 void Judge::CountAge(const Coordinator& c) {
   const auto [counted, first] = age_counted_.try_emplace(c.id, queue_.now());
   const Redis* redis = redises_.OfPod(pods_[c.pod]);
-  if (redis != nullptr && redis->content.root != 0) age_[redis->content.root] += queue_.now() - counted->second;
+  if (redis != nullptr && redis->content.root != 0) {
+    // Data that a redis has loaded by itself is as old as that redis when it is first led.
+    const auto age = age_.try_emplace(redis->content.root, queue_.now() - redis->data_since).first;
+    age->second += queue_.now() - counted->second;
+  }
   counted->second = queue_.now();
 }
 
