@@ -8,7 +8,6 @@ void World::Inject(const Fault& fault) {
   const int leader = Leader();
   const int slot = fault.slot != kLeaderSlot ? fault.slot : leader >= 0 ? leader : 0;
   Say("fault: " + ToString(fault));
-  judge_.OnDisturbance();
   const bool kills_data =
       fault.kind == FaultKind::kKillRedis || fault.kind == FaultKind::kKillPod || fault.kind == FaultKind::kScaleDown;
   if (kills_data && options_.keep_one_holder && LastHolder(slot)) return;

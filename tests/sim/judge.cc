@@ -182,7 +182,6 @@ void Judge::CheckEmptyPromotion(const Watched& w) {
 void Judge::CheckBehind(const Watched& w, const Redis& redis) {
   const SimTime now = queue_.now();
   const Duration calm = options_.leader_timeout * 2;
-  if (now - disturbed_ < calm && options_.stall_per_mille > 0) return;
   for (const auto& [id, other] : watched_) {
     if (id == w.c->id || other.c->frozen || now - other.c->started < calm) continue;
     const Pod& pod = pods_[other.c->pod];
@@ -193,7 +192,7 @@ void Judge::CheckBehind(const Watched& w, const Redis& redis) {
     if (!fresher->content.Extends(redis.content) || fresher->link == Redis::Link::kSyncing) continue;
     const auto contact = w.contacts.find(pod.ip);
     const bool heard = contact != w.contacts.end() && now - contact->second.heard < options_.election_window;
-    if (!heard || !network_.Clear(pods_[w.c->pod], pod)) continue;
+    if (!heard || now - network_.DisturbedAt(pods_[w.c->pod], pod) < options_.leader_timeout) continue;
     Object("promise 5", Who(w) + " is promoted with " + std::to_string(redis.content.log.size()) + " writes behind " +
                             pod.ip + ", which it can reach and which has " +
                             std::to_string(fresher->content.log.size()));
@@ -225,14 +224,15 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) +
                            " keys are replaced by " + std::to_string(incoming.log.size()) + " of " +
                            pods_[source.pod].ip;
-  // Without --defer-to-fresher only the empty defer: a member that holds less of the same dataset may win.
-  if (replica.content.root == incoming.root && !options_.defer_to_fresher) return;
+  // What a member holds beyond another of the same dataset may be lost: replication's lag, or the losing side's writes.
+  // (Who may be promoted at all is judged where it happens.)
+  if (replica.content.root == incoming.root) return;
   if (incoming.log.empty()) {
     Object("promise 1", "dataset wiped: " + what);
     return;
   }
   // A coordinator that restarts without memory cannot know how old its dataset is.
-  if (replica.content.root == incoming.root || !options_.state_dir) return;
+  if (!options_.state_dir) return;
   if (age_[replica.content.root] > age_[incoming.root] + kAgeSlack) {
     Object("promise 1", "an older dataset (led " + std::to_string(ToMillis(age_[replica.content.root])) +
                             " ms) gives way to a younger (" + std::to_string(ToMillis(age_[incoming.root])) +

@@ -52,8 +52,6 @@ class Judge {
   void OnAcknowledged(WriteId write) { acknowledged_.push_back(write); }
   // A full resync is about to replace what `replica` holds.
   void OnReplace(const Redis& replica, const Redis& source, const Content& incoming);
-  // A fault begins or ends: for a while nobody can be blamed for not knowing.
-  void OnDisturbance() { disturbed_ = queue_.now(); }
 
   // Everything has healed; from here on promise 4 runs.
   void OnHeal();
@@ -134,7 +132,6 @@ class Judge {
   };
   std::vector<Replacement> replaced_;
   std::vector<WriteId> acknowledged_;
-  SimTime disturbed_{0};
   std::optional<SimTime> healed_;
   bool data_at_heal_ = false;
   std::optional<election::Claim> converged_;

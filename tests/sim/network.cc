@@ -1,5 +1,7 @@
 #include "tests/sim/network.h"
 
+#include <algorithm>
+
 namespace hive::sim {
 
 using std::chrono::microseconds;
@@ -48,24 +50,34 @@ Duration Network::Retransmission() {
   return Millis(200 << random_.Below(3));
 }
 
-bool Network::Clear(const Pod& a, const Pod& b) const {
+SimTime Network::DisturbedAt(const Pod& a, const Pod& b) const {
   for (const Port port : {Port::kCoordinator, Port::kRedis}) {
-    if (Between(a, b, port) != Cut::kNone || Between(b, a, port) != Cut::kNone) return false;
+    if (Between(a, b, port) != Cut::kNone || Between(b, a, port) != Cut::kNone) return queue_.now();
   }
-  return loss_percent_ == 0;
+  if (loss_percent_ > 0) return queue_.now();
+  return std::max({cut_at_[a.slot][b.slot], cut_at_[b.slot][a.slot], lossless_since_});
+}
+
+void Network::SetLossPercent(int percent) {
+  loss_percent_ = percent;
+  lossless_since_ = queue_.now();
 }
 
 void Network::SetCut(int from, int to, int ports, Cut cut) {
   if (from == to) return;
+  cut_at_[from][to] = queue_.now();
   if ((ports & 1) != 0) cuts_[from][to][0] = cut;
   if ((ports & 2) != 0) cuts_[from][to][1] = cut;
 }
 
 void Network::Heal() {
-  for (auto& row : cuts_) {
-    for (auto& cell : row) cell[0] = cell[1] = Cut::kNone;
+  for (int from = 0; from < kMaxMembers; ++from) {
+    for (int to = 0; to < kMaxMembers; ++to) {
+      const bool was_cut = cuts_[from][to][0] != Cut::kNone || cuts_[from][to][1] != Cut::kNone;
+      if (was_cut) SetCut(from, to, 3, Cut::kNone);
+    }
   }
-  loss_percent_ = 0;
+  SetLossPercent(0);
   healed_ = true;
 }
 

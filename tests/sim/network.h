@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "common/base/random.h"
+#include "tests/sim/event_queue.h"
 #include "tests/sim/options.h"
 #include "tests/sim/pods.h"
 
@@ -38,7 +39,8 @@ struct Passage {
 
 class Network {
  public:
-  Network(const Options& options, const Pods& pods, Random& random) : options_(options), pods_(pods), random_(random) {}
+  Network(const Options& options, const Pods& pods, const EventQueue& queue, Random& random)
+      : options_(options), pods_(pods), queue_(queue), random_(random) {}
 
   // A message on a connection that is up, or (`fresh`) a new connection, which needs both directions.
   Passage Send(const Pod& from, std::string_view to_ip, Port port, bool fresh);
@@ -49,11 +51,11 @@ class Network {
   Cut Between(const Pod& from, const Pod& to, Port port) const {
     return from.slot == to.slot ? Cut::kNone : cuts_[from.slot][to.slot][static_cast<int>(port)];
   }
-  // Whether nothing is in the way of any packet between the two, either way.
-  bool Clear(const Pod& a, const Pod& b) const;
+  // When packets between the two, either way, were last in danger: now, while any is.
+  SimTime DisturbedAt(const Pod& a, const Pod& b) const;
 
   void SetCut(int from, int to, int ports, Cut cut);
-  void SetLossPercent(int percent) { loss_percent_ = percent; }
+  void SetLossPercent(int percent);
   // A message is lost and sent again by TCP: how much later it arrives. Zero when it was not lost.
   Duration Retransmission();
   // No cut, no loss, no stalls from here on.
@@ -62,7 +64,10 @@ class Network {
  private:
   const Options& options_;
   const Pods& pods_;
+  const EventQueue& queue_;
   Random& random_;
+  SimTime cut_at_[kMaxMembers][kMaxMembers] = {};  // when the cuts between two last changed
+  SimTime lossless_since_{0};
   Cut cuts_[kMaxMembers][kMaxMembers][2] = {};
   int loss_percent_ = 0;
   bool healed_ = false;

@@ -13,7 +13,7 @@ using replication::RedisCommand;
 
 class RedisModelTest : public ::testing::Test {
  protected:
-  RedisModelTest() : network_(options_, pods_, random_) {
+  RedisModelTest() : network_(options_, pods_, queue_, random_) {
     for (int slot = 0; slot < 4; ++slot) {
       const PodId pod = pods_.Add(slot, "10.0.0." + std::to_string(slot + 1), 0).id;
       ids_.push_back(redises_.Start(pod));

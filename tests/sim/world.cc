@@ -10,7 +10,7 @@ World::World(const Options& options, BrainFactory factory, Transcript& transcrip
     : options_(options),
       random_(options.seed ^ 0x51570f115cedull),
       transcript_(transcript),
-      network_(options_, pods_, random_),
+      network_(options_, pods_, queue_, random_),
       dns_(queue_),
       redises_(options_, pods_, network_, queue_, random_, transcript_),
       judge_(options_, pods_, redises_, network_, queue_),
@@ -75,6 +75,7 @@ void World::StartMembers() {
     wanted_ |= 1u << slot;
     const Duration jitter = Duration(random_.Between(0, std::max<int64_t>(1, options_.start_spread.count())));
     queue_.After(options_.start_spread * slot + jitter, [this, slot] {
+      if ((wanted_ >> slot & 1u) == 0) return;  // scaled away before it began
       StartPod(slot);
       if (slot != 0 || options_.start != StartStyle::kAdopted) return;
       redises_.Preload(pods_.OfSlot(0)->redis, 20);
@@ -98,7 +99,6 @@ void World::StartCoordinator(int slot) {
 void World::KillRedis(int slot, std::optional<Duration> back_after) {
   const Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr || redises_.OfPod(*pod) == nullptr) return;
-  judge_.OnDisturbance();
   redises_.Kill(pod->redis, false);
   coordinators_.RedisChanged(pod->id);
   if (back_after) queue_.After(*back_after, [this, slot] { StartRedis(slot); });
@@ -107,7 +107,6 @@ void World::KillRedis(int slot, std::optional<Duration> back_after) {
 void World::KillCoordinator(int slot, std::optional<Duration> back_after) {
   const Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr || coordinators_.OfPod(*pod) == nullptr) return;
-  judge_.OnDisturbance();
   coordinators_.Kill(pod->process, false);
   if (back_after) queue_.After(*back_after, [this, slot] { StartCoordinator(slot); });
 }
@@ -115,7 +114,6 @@ void World::KillCoordinator(int slot, std::optional<Duration> back_after) {
 void World::KillPod(int slot, bool closes_sockets, std::optional<Duration> replaced_after, bool same_ip) {
   Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr) return;
-  judge_.OnDisturbance();
   Say("pod #" + std::to_string(slot + 1) + " at " + pod->ip +
       (closes_sockets ? " is killed" : " vanishes with its node"));
   if (pod->process != kNoId) coordinators_.Kill(pod->process, !closes_sockets);
@@ -138,7 +136,6 @@ void World::RemovePod(int slot) {
 void World::StallCoordinator(int slot, Duration lasts) {
   const Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr || coordinators_.OfPod(*pod) == nullptr) return;
-  judge_.OnDisturbance();
   Say("coordinator of #" + std::to_string(slot + 1) + " is frozen for " + std::to_string(ToMillis(lasts)) + " ms");
   coordinators_.Freeze(pod->process);
   queue_.After(lasts, [this, process = pod->process] { coordinators_.Thaw(process); });
@@ -156,7 +153,6 @@ void World::StallPod(int slot, Duration lasts) {
 void World::StopRedis(int slot, Duration lasts) {
   const Pod* pod = pods_.OfSlot(slot);
   if (pod == nullptr || redises_.OfPod(*pod) == nullptr) return;
-  judge_.OnDisturbance();
   Say("redis of #" + std::to_string(slot + 1) + " is stopped for " + std::to_string(ToMillis(lasts)) + " ms");
   redises_.Stop(pod->redis);
   queue_.After(lasts, [this, redis = pod->redis] { redises_.Resume(redis); });
@@ -164,10 +160,7 @@ void World::StopRedis(int slot, Duration lasts) {
 
 // ---------------------------------------------------------------------------------------------------- network
 
-void World::NetworkChanged() {
-  judge_.OnDisturbance();
-  coordinators_.NetworkChanged();
-}
+void World::NetworkChanged() { coordinators_.NetworkChanged(); }
 
 void World::SetCut(int from, int to, int ports, Cut cut) {
   network_.SetCut(from, to, ports, cut);
