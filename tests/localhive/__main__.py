@@ -25,7 +25,9 @@ class Refused(Exception):
 
 def main(words):
     check_only = words[:1] == ["check"]
-    command, *options = words[check_only:]
+    command, *options = words[check_only:] or [""]
+    if command not in ("up", "demo"):
+        raise Refused(f"'{command}' is not a command; there are up and demo.")
     pods = _pods(command, options)
     lock = _lock(command)
     block = addresses.Block(*(addresses.UP if command == "up" else addresses.DEMO))
