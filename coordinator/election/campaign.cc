@@ -149,7 +149,8 @@ void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
   if (leader.empty() || leader.leader == config_.self) return;  // it has not noticed yet that we lead no more
   highest_term_ = std::max(highest_term_, leader.term);
   const Peer* known = peers_.Find(leader.coordinator);
-  const bool foreign = known != nullptr && known->report.key && IsForeign(known->report.dataset, known->report.lineage);
+  const bool foreign =
+      known != nullptr && known->report.key && IsForeign(leader, known->report.dataset, known->report.lineage);
   if (foreign) return TakeAnswer(peer, {CampaignVerdict::kDeferral, 0, {}, peer.identity});
   if (reply.heard_ago < config_.leader_timeout) StandBack(leader);
 }

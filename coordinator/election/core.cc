@@ -82,6 +82,7 @@ void Core::Impl::On(const RedisReported& event) {
     lineage_ = config_.memory->lineage;
   }
   if (another_run) {
+    if (role_ != Role::kFollowing) dataset_ = {};  // what it holds now, if anything, is of unknown origin
     NoteLine(Note::Level::kWarning,
              "the local redis was restarted and is " +
                  std::string(redis_.holds_data() ? "not empty" : "empty: it defers to whoever has data"));

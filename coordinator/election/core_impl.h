@@ -255,7 +255,7 @@ class Core::Impl {
   void EnterJoining(std::string why, Instant stand_not_before);
   void DriveJoining();
   void ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage);
-  bool IsForeign(const Dataset& dataset, const Lineage& lineage) const;
+  bool IsForeign(const Claim& claim, const Dataset& dataset, const Lineage& lineage) const;
   bool EveryoneAnsweredSince(Instant since) const;
   bool ProvedEmptyHanded(const Peer& peer) const;
   bool BootstrapAllowed();

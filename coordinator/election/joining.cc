@@ -74,11 +74,11 @@ bool Core::Impl::BootstrapAllowed() {
 
 // True when following the leader of `dataset` would drop data that never was part of it. Whoever holds such data elects
 // first; the two leaders settle afterwards, by age.
-bool Core::Impl::IsForeign(const Dataset& dataset, const Lineage& lineage) const {
+bool Core::Impl::IsForeign(const Claim& claim, const Dataset& dataset, const Lineage& lineage) const {
   const RedisStatus& status = redis_.status();
   if (!redis_.up() || !redis_.holds_data() || status.keys == 0) return false;
-  if (Descends(lineage, status)) return false;
-  return !(dataset_.origin != 0 && dataset_.origin == dataset.origin && Descends(lineage_, status));
+  if (dataset_.origin != 0 && dataset_.origin == dataset.origin) return false;
+  return !Descends(lineage, status) && !replication::InSyncWith(status, claim.redis);
 }
 
 // Somebody leads, in its own words or on the word of its Lead.
@@ -97,7 +97,7 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
       }
       return;
     case Role::kPromoting:
-      if (winning_->promoting || IsForeign(dataset, lineage)) return;
+      if (winning_->promoting || IsForeign(claim, dataset, lineage)) return;
       Release({}, ToString(claim) + " leads already", Duration{0});
       break;
     case Role::kJoining:
@@ -107,7 +107,7 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
   if (Promised() && promise_->claim.leader != claim.leader && claim.term < promise_->claim.term) return;
   const bool proved_lately = !proved_lost_.empty() && now_ - proved_lost_at_ < config_.leader_timeout;
   if (proved_lately && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
-  if (IsForeign(dataset, lineage)) {
+  if (IsForeign(claim, dataset, lineage)) {
     Complain("foreign " + claim.leader.ip, claim.leader.ip +
                                                " leads a dataset that this member's data is no part of: "
                                                "electing among those without a leader first, the older dataset stays");

@@ -143,11 +143,14 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
   }
   const Claim& holder = reply.holder;
   if (holder.empty() || holder.leader == config_.self) return;
-  if (!winning_->lost.empty() && holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof)
-    return;
+  // Whoever follows the lost leader may not have noticed yet; later than leader_timeout it has heard it after our
+  // proof.
+  const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof;
+  if (is_lost && now_ - candidacy_->began <= config_.leader_timeout) return;
   highest_term_ = std::max(highest_term_, holder.term);
   const Peer* known = peers_.Find(holder.coordinator);
-  const bool foreign = known != nullptr && known->report.key && IsForeign(known->report.dataset, known->report.lineage);
+  const bool foreign =
+      known != nullptr && known->report.key && IsForeign(holder, known->report.dataset, known->report.lineage);
   if (foreign) {
     it->second.awaited = false;  // it belongs to another dataset's leader, with whom we settle afterwards
     return;
