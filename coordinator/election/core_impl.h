@@ -1,5 +1,6 @@
 // The inside of the core. Its functions are cut by what a member is doing:
-//   core.cc       events in, actions out; what every message carries; what proxies and people see
+//   core.cc       events in, actions out; what every message carries
+//   view.cc       what proxies, people and a restart see
 //   peers.cc      who is there              contact.cc    greeting, dialling, proof of a loss
 //   joining.cc    no leader is known        campaign.cc   a round of an election
 //   promotion.cc  won: park, then promote   leading.cc    beats, followers, settling with another leader, orphans
@@ -236,6 +237,8 @@ class Core::Impl {
   void RedisRoleCheck();
   void ReconcileRedis();
   replication::Goal RedisGoal() const;
+
+  // ----------------------------------------------------------------------------------------------------- view.cc
   LeaderView MakeView() const;
   void Publish(bool even_if_same);
   void RememberIfChanged();
