@@ -71,7 +71,9 @@ void Core::Impl::On(const PeersListed& event) {
 
 void Core::Impl::On(const PeersUnlisted& event) {
   dns_silent_ = true;
-  Complain("dns", "DNS does not list the hive's members (" + event.detail + "): going on with those last known");
+  const std::string next =
+      peers_.answered() ? "going on with those last known" : "waiting for it (is --peers the headless service's name?)";
+  Complain("dns", "DNS does not list the hive's members (" + event.detail + "): " + next);
 }
 
 void Core::Impl::On(const RedisReported& event) {
