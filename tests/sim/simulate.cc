@@ -12,11 +12,12 @@ constexpr Duration kHold = Seconds(2);
 
 Duration ConvergenceBound(const Options& options, bool all_empty) {
   Duration bound = options.leader_timeout * 2 + options.election_window * 2;  // promise 4
-  bound += options.dns_interval + Seconds(1);  // until DNS has told everyone the truth; a query may still be timing out
-  bound += Millis(500);                        // TCP's next retransmission on connections that were cut
-  bound += Seconds(1);                         // a leader asks those that do not follow it once a second
-  bound +=
-      Seconds(1) + options.sync_high * 2;  // redis redials its master once a second; a full resync (begun anew once)
+  // Until DNS has told everyone the truth; a query may still be timing out.
+  bound += options.dns_interval + Seconds(1);
+  // TCP's next retransmission on connections that were cut.
+  bound += Millis(500);
+  // Redis redials its master once a second; then a full resync, perhaps begun anew once.
+  bound += Seconds(1) + options.sync_high * 2;
   if (all_empty) bound += options.bootstrap_settle;
   return bound;
 }
