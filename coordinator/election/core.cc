@@ -79,7 +79,7 @@ void Core::Impl::On(const PeersUnlisted& event) {
 void Core::Impl::On(const RedisReported& event) {
   const bool first = !redis_.known();
   const bool another_run = redis_.OnReport(event.status, config_.memory);
-  if (first && config_.memory && config_.memory->run_id == event.status.run_id) {
+  if (first && role_ != Role::kFollowing && config_.memory && config_.memory->run_id == event.status.run_id) {
     dataset_ = config_.memory->dataset;
     lineage_ = config_.memory->lineage;
   }

@@ -146,6 +146,7 @@ class Core::Impl {
   struct Following {
     Claim claim;
     std::optional<StreamId> stream;
+    bool unplaced = false;   // redis was not available when the leader was found: does it hold foreign data?
     bool confirmed = false;  // a beat has echoed a report of ours: the claim is alive now
     uint64_t sequence = 0;
     uint64_t beat = 0;  // newest received on this stream
@@ -324,6 +325,7 @@ class Core::Impl {
   void DriveFollowing();
   void LoseLeader(Evidence evidence, std::string why);
   bool HearsLeader() const;
+  bool LeavesForeignLeader();
 
   // ------------------------------------------------------------------------------------------------------- state
   const Config config_;

@@ -17,6 +17,7 @@ void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
   following_.emplace();
   following_->claim = claim;
   following_->heard = now_;
+  following_->unplaced = !OwnStanding().available;
   EnterRole(Role::kFollowing, std::move(why));
   peers_.Add(claim.coordinator);
   OpenStream();
@@ -125,7 +126,30 @@ void Core::Impl::On(const StreamClosed& event) {
   if (event.failure != Failure::kTimeout) BeginProof(*leader);
 }
 
+// A redis that was not available when the leader was found is looked at once, before it is told to replicate: data that
+// is no part of the leader's dataset elects first, as in ConsiderLeader.
+bool Core::Impl::LeavesForeignLeader() {
+  if (!following_->unplaced || !following_->confirmed || !OwnStanding().available) return false;
+  following_->unplaced = false;
+  const RedisStatus& status = redis_.status();
+  const std::optional<Memory>& memory = config_.memory;
+  const bool remembered = memory && memory->run_id == status.run_id && memory->dataset.origin == dataset_.origin;
+  const bool replicates_it = !status.is_master && status.master == following_->claim.redis;
+  if (!redis_.holds_data() || status.keys == 0 || remembered || replicates_it || Descends(lineage_, status))
+    return false;
+  const Claim leader = following_->claim;
+  Complain("foreign " + leader.leader.ip,
+           leader.leader.ip + " leads a dataset that this member's data is no part of: electing first");
+  CloseFollowStream();
+  dataset_ = {};
+  lineage_.clear();
+  EnterJoining("its redis is back, with data that is foreign to " + ToString(leader), now_);
+  Stand(Evidence::kLeaderless, {});
+  return true;
+}
+
 void Core::Impl::DriveFollowing() {
+  if (LeavesForeignLeader()) return;
   if (!HearsLeader()) {
     return LoseLeader(Evidence::kSilence, following_->claim.leader.ip + " has not been heard for " +
                                               std::to_string(ToMillis(config_.leader_timeout)) + " ms");
