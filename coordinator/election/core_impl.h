@@ -264,6 +264,7 @@ class Core::Impl {
   bool ProvedEmptyHanded(const Peer& peer) const;
   bool BootstrapAllowed();
   bool Promised() const;
+  bool ProvedLately() const;
 
   // ------------------------------------------------------------------------------------------------- campaign.cc
   void Stand(Evidence evidence, Claim lost);

@@ -184,7 +184,12 @@ void Core::Impl::LoseLeader(Evidence evidence, std::string why) {
   joining_.since = now_;
   Publish(/*even_if_same=*/false);
   out_.push_back(ResolveNow{});
-  if (OwnStanding().available && redis_.holds_data() && !Promised()) Stand(evidence, lost);
+  if (OwnStanding().available && redis_.holds_data() && !Promised()) {
+    Stand(evidence, lost);
+  } else if (redis_.up()) {
+    // What was read last may be a poll old, and the first sync have ended since.
+    Command(CallKind::kReadForAnswer, {RedisCommand::Kind::kRead, {}});
+  }
   AnswerOnProof(/*leader_lives=*/false);
 }
 

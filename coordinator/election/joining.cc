@@ -11,6 +11,10 @@ void Core::Impl::EnterJoining(std::string why, Instant stand_not_before) {
   EnterRole(Role::kJoining, std::move(why));
 }
 
+bool Core::Impl::ProvedLately() const {
+  return !proved_lost_.empty() && now_ - proved_lost_at_ < config_.leader_timeout;
+}
+
 bool Core::Impl::Promised() const { return promise_ && promise_->claim.leader != config_.self; }
 
 bool Core::Impl::EveryoneAnsweredSince(Instant since) const {
@@ -30,6 +34,7 @@ void Core::Impl::DriveJoining() {
     if (BootstrapAllowed()) Stand(Evidence::kBootstrap, {});
     return;
   }
+  if (!candidacy_ && ProvedLately()) return Stand(Evidence::kProof, proved_lost_);
   if (candidacy_) return Stand(candidacy_->evidence, candidacy_->lost);  // the next round of the same election
   if (!peers_.answered() && now_ - started_at_ < kDnsPatience) return;
   const bool asked_long_enough = now_ - joining_.since >= config_.election_window;
@@ -105,8 +110,7 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
       break;
   }
   if (Promised() && promise_->claim.leader != claim.leader && claim.term < promise_->claim.term) return;
-  const bool proved_lately = !proved_lost_.empty() && now_ - proved_lost_at_ < config_.leader_timeout;
-  if (proved_lately && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
+  if (ProvedLately() && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
   if (IsForeign(claim, dataset, lineage)) {
     Complain("foreign " + claim.leader.ip, claim.leader.ip +
                                                " leads a dataset that this member's data is no part of: "

@@ -17,8 +17,8 @@ class FirstStart(scenario.Scenario):
             self.assertEqual(pod.write(f"from:{pod.ip}", pod.ip), "OK")
         for pod in hive.pods:
             self.assertEqual(pod.read(f"from:{hive.pods[0].ip}"), hive.pods[0].ip.encode())
-            self.assertTrue(pod.healthy("readiness"), f"readiness of {pod.ip}")
-            self.assertTrue(pod.healthy("startup"), f"startup of {pod.ip}")
+            self.wait_healthy(pod, "readiness")
+            self.wait_healthy(pod, "startup")
 
     def test_one_pod(self):
         self.first_start(1)

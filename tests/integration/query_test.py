@@ -54,9 +54,9 @@ class Query(scenario.Scenario):
         for pod in self.hive.pods:
             for service in ("", "liveness", "readiness", "startup"):
                 for port in (addresses.COORDINATOR_PORT, addresses.COORDINATOR_HEALTH_PORT):
-                    self.assertTrue(pod.healthy(service, port), f"coordinator's '{service}' on {pod.ip}:{port}")
+                    self.wait_healthy(pod, service, port)
             for service in ("", "liveness", "readiness"):
-                self.assertTrue(pod.healthy(service, addresses.PROXY_HEALTH_PORT), f"proxy's '{service}' on {pod.ip}")
+                self.wait_healthy(pod, service, addresses.PROXY_HEALTH_PORT)
             self.assertFalse(pod.healthy("no-such-service"))
         leader.coordinator.kill()
         self.assertFalse(leader.healthy("liveness"), "nobody answers")

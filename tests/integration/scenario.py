@@ -81,6 +81,10 @@ class Scenario(unittest.TestCase):
             return all(s and s.get("leader", {}).get("leader", {}).get("ip") == leader.ip for s in states)
         wait_until(agreed, 5, f"every coordinator to name {leader.ip} as the leader", 0.1)
 
+    def wait_healthy(self, pod, service, port=addresses.COORDINATOR_HEALTH_PORT):
+        """Until a probe would be told SERVING: a coordinator looks at its redis once per beat, so it may say so a beat late."""
+        wait_until(lambda: pod.healthy(service, port), 5, f"'{service}' of {pod.ip}:{port}")
+
     def wait_logged(self, process, text, timeout=10):
         """Waits until the process's log has `text` and returns its line."""
         def line():
