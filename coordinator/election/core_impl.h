@@ -97,6 +97,7 @@ class Core::Impl {
     Claim claim;
     Evidence evidence = Evidence::kLeaderless;
     Claim lost;
+    Claim orphaned;  // the leader lost on proof, if this member's data is its: the redis it may have left behind
     Instant began;
     Instant stage_began;
     bool patience_over = false;  // bootstrap: as in the candidacy

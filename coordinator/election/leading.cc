@@ -31,10 +31,9 @@ void Core::Impl::Open(const RedisStatus& promoted) {
   Leading leading;
   leading.claim = winning_->claim;
   leading.opened = leading.next_beat = now_;
-  const Claim& lost = winning_->lost.empty() ? proved_lost_ : winning_->lost;
-  if ((winning_->evidence == Evidence::kProof || winning_->lost.empty()) && !lost.redis.empty()) {
-    const Peer* peer = peers_.Find(lost.coordinator);
-    if (peer != nullptr && peer->gone) leading.orphans.push_back({lost, std::nullopt, now_, false});
+  if (const Claim& orphaned = winning_->orphaned; !orphaned.empty()) {
+    const Peer* peer = peers_.Find(orphaned.coordinator);
+    if (peer != nullptr && peer->gone) leading.orphans.push_back({orphaned, std::nullopt, now_, false});
   }
 
   winning_.reset();

@@ -13,6 +13,11 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
   winning.evidence = candidacy_->evidence;
   winning.lost = candidacy_->lost;
   winning.patience_over = candidacy_->patience_over;
+  // Only whoever holds a leader's own data may tell the redis which that leader left behind to replicate it.
+  const Claim& lost = winning.lost.empty() ? proved_lost_ : winning.lost;
+  const bool its_data = replication::InSyncWith(redis_.status(), lost.redis) ||
+                        (dataset_.origin != 0 && Descends(lineage_, redis_.status()));
+  if (winning.evidence != Evidence::kSilence && !frozen_->standing.empty && its_data) winning.orphaned = lost;
   winning.began = winning.stage_began = winning.next_announcement = now_;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.gone) continue;
