@@ -18,7 +18,7 @@ void Core::Impl::Stand(Evidence evidence, Claim lost) {
   }
   candidacy_->evidence = evidence;
   candidacy_->lost = std::move(lost);
-  candidacy_->patience_over = joining_.blocked && now_ - *joining_.blocked >= config_.empty_wait;
+  candidacy_->patience_over = evidence == Evidence::kBootstrap && joining_.patience_over;
   EnterRole(Role::kElecting, std::string("stands (") + Name(evidence) + ")");
   out_.push_back(ResolveNow{});
   BeginRound();

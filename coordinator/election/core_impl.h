@@ -64,8 +64,8 @@ class Core::Impl {
   // Joining: no leader, no candidacy.
   struct Joining {
     Instant since;
-    Instant stand_not_before;        // pace after standing back, ceding, being refused
-    std::optional<Instant> blocked;  // since when only silent members keep the empties from beginning
+    Instant stand_not_before;    // pace after standing back, ceding, being refused
+    bool patience_over = false;  // the empties begin without members that were silent for empty_wait
   };
 
   // What one member said in the round.

@@ -13,6 +13,7 @@ void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
   candidacy_.reset();
   frozen_.reset();
   joining_ = Joining{};
+  for (auto& [endpoint, peer] : peers_.all()) peer.blocks_since.reset();
   joining_.since = now_;
   following_.emplace();
   following_->claim = claim;

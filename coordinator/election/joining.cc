@@ -50,27 +50,33 @@ bool Core::Impl::ProvedEmptyHanded(const Peer& peer) const {
 // Empties stand among themselves only when DNS has listed the same members, this one among them, for bootstrap_settle,
 // and nobody listed leads, has data, or is silent and so may have it. Silence ends after empty_wait, loudly.
 bool Core::Impl::BootstrapAllowed() {
+  joining_.patience_over = false;
   if (!peers_.self_listed() || dns_silent_ || now_ - listed_since_ < config_.bootstrap_settle) return false;
-  const Peer* blocking = nullptr;
-  for (const auto& [endpoint, peer] : peers_.all()) {
-    if (ProvedEmptyHanded(peer)) continue;
+  const Peer* left_out = nullptr;
+  bool awaited = false;
+  for (auto& [endpoint, peer] : peers_.all()) {
     const bool silent = peer.gone || !peer.heard || now_ - *peer.heard > config_.leader_timeout / 2;
-    if (silent) {
-      if (peer.listed) blocking = &peer;
+    const MemberReport& report = peer.report;
+    if (!silent) {
+      if (report.role == Role::kLeading || report.role == Role::kPromoting) return false;
+      if (!report.standing.empty && report.standing.available) return false;  // it will stand itself
+    }
+    const bool blocks = silent ? peer.listed && !ProvedEmptyHanded(peer) : !report.standing.empty;
+    if (!blocks) {
+      peer.blocks_since.reset();
       continue;
     }
-    const MemberReport& report = peer.report;
-    if (report.role == Role::kLeading || report.role == Role::kPromoting) return false;
-    if (!report.standing.empty && report.standing.available) return false;  // it will stand itself
-    if (!report.standing.empty) blocking = &peer;
+    if (!peer.blocks_since) peer.blocks_since = now_;
+    if (now_ - *peer.blocks_since < config_.empty_wait) {
+      awaited = true;
+    } else {
+      left_out = &peer;
+    }
   }
-  if (blocking == nullptr) {
-    joining_.blocked.reset();
-    return true;
-  }
-  if (!joining_.blocked) joining_.blocked = now_;
-  if (now_ - *joining_.blocked < config_.empty_wait) return false;
-  Complain("empty_wait", hive::ToString(blocking->coordinator) +
+  if (awaited) return false;
+  if (left_out == nullptr) return true;
+  joining_.patience_over = true;
+  Complain("empty_wait", hive::ToString(left_out->coordinator) +
                              " is listed in DNS and may hold data, but has been silent for " +
                              std::to_string(ToMillis(config_.empty_wait) / 1000) +
                              " s (--empty-wait): a new, empty dataset begins without it");

@@ -33,6 +33,9 @@ struct Peer {
   // When another incarnation than the known one last spoke at this address, unasked: whoever speaks there is not gone.
   std::optional<Instant> stranger_heard;
 
+  // Since when it keeps the empties from beginning a new dataset: it is silent, or may hold data but cannot lead.
+  std::optional<Instant> blocks_since;
+
   bool gone = false;  // proved gone; until it is heard again
   ProbedRedis probed = ProbedRedis::kUnknown;
 
