@@ -123,7 +123,8 @@ Options Draw(uint64_t seed, int members) {
   Random random(seed);
   Options options;
   options.seed = seed;
-  options.members = members > 0 ? members : static_cast<int>(random.Between(1, kMaxMembers));
+  const int drawn = static_cast<int>(random.Between(1, kMaxMembers));  // also when given: the rest is drawn alike
+  options.members = members > 0 ? members : drawn;
   options.safety = Drawn(random, 6000, 20000);
   if (random.Percent(30)) options.empty_wait = Drawn(random, 3000, 8000);
   if (random.Percent(15)) options.leader_timeout = Drawn(random, 500, 2000);
