@@ -6,7 +6,7 @@ import socket
 import struct
 
 from . import addresses
-from .process import Process, StartFailed, wait_until
+from .process import HERE, Process, StartFailed, wait_until
 
 NAME = "hive-peers.test"
 
@@ -14,7 +14,7 @@ NAME = "hive-peers.test"
 class Dns:
     """Answers NAME with `ips`; while that list is empty, with "no such name", as a headless service without pods does."""
 
-    def __init__(self, folder, ip):
+    def __init__(self, folder, ip, where=HERE):
         self.endpoint = f"{ip}:{addresses.DNS_PORT}"
         self.ips = []
         self._ip = ip
@@ -25,7 +25,7 @@ class Dns:
             f"--addn-hosts={self._hosts}", f"--local=/{NAME.rpartition('.')[2]}/", f"--listen-address={ip}",
             "--bind-interfaces", f"--port={addresses.DNS_PORT}", "--pid-file=", "--log-facility=-",
             *(["--user=root", "--group=root"] if os.geteuid() == 0 else []),
-        ], os.path.join(folder, "dnsmasq.log"))
+        ], os.path.join(folder, "dnsmasq.log"), where)
 
     def start(self):
         self.process.start()
@@ -49,7 +49,9 @@ class Dns:
         question = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
         query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1)
         try:  # over TCP: thirty addresses do not fit into a UDP answer
-            with socket.create_connection((self._ip, addresses.DNS_PORT), 0.5) as s, s.makefile("rb") as answers:
+            with self.process.where.inside():
+                s = socket.create_connection((self._ip, addresses.DNS_PORT), 0.5)
+            with s, s.makefile("rb") as answers:
                 s.sendall(struct.pack(">H", len(query)) + query)
                 answer = answers.read(struct.unpack(">H", answers.read(2))[0])
         except (OSError, struct.error):

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from . import addresses, dns, resp
-from .process import Process
+from .process import HERE, Process
 
 # docs/election.md, "Redis settings". Born parked: no redis serves or feeds anyone before its coordinator has decided.
 REDIS_SETTINGS = {
@@ -25,7 +25,7 @@ REDIS_SETTINGS = {
 class Redis(Process):
     """A redis-server whose folder outlives it, as a container's emptyDir does, and is cleared as the manifests' command does."""
 
-    def __init__(self, folder, ip, password=None, settings=None):
+    def __init__(self, folder, ip, password=None, settings=None, where=HERE):
         self.ip = ip
         self.folder = os.path.join(folder, "redis")
         self.password = password
@@ -40,7 +40,7 @@ class Redis(Process):
         argv = ["redis-server"]
         for name, value in options.items():
             argv += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
-        super().__init__(f"redis {ip}", argv, os.path.join(folder, "redis.log"))
+        super().__init__(f"redis {ip}", argv, os.path.join(folder, "redis.log"), where)
 
     def start(self):
         for leftover in glob.glob(os.path.join(self.folder, "*.rdb")) + glob.glob(os.path.join(self.folder, "*.aof")):
@@ -49,7 +49,8 @@ class Redis(Process):
 
     def ask(self, *words):
         """One command's reply, None if it does not answer."""
-        return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password)
+        with self.where.inside():
+            return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password)
 
     def role(self):
         """("master", None) or ("slave", ip of its master or None while parked, state), or None if it does not answer."""
@@ -68,8 +69,10 @@ class Redis(Process):
 class Pod:
     """Everything of one pod lies in `folder`. The three processes are there from the start, and run when started."""
 
-    def __init__(self, ip, folder, binaries, dns_endpoint, password=None, coordinator_flags=(), proxy_flags=(), redis_settings=None):
+    def __init__(self, ip, folder, binaries, dns_endpoint, password=None, coordinator_flags=(), proxy_flags=(), redis_settings=None,
+                 where=HERE):
         self.ip = ip
+        self.where = where
         self.folder = folder
         self.state_dir = os.path.join(folder, "state")
         self._binaries = binaries
@@ -80,7 +83,7 @@ class Pod:
             with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
                 out.write(password + "\n")
             secret = [f"--redis-password-file={file}"]
-        self.redis = Redis(folder, ip, password, redis_settings)
+        self.redis = Redis(folder, ip, password, redis_settings, where)
         self.coordinator = Process(f"coordinator {ip}", [
             os.path.join(binaries, "hive-coordinator"),
             f"--listen={ip}:{addresses.COORDINATOR_PORT}",
@@ -91,7 +94,7 @@ class Pod:
             f"--redis={ip}:{addresses.REDIS_PORT}",
             f"--state-dir={self.state_dir}",
             *secret, *coordinator_flags,
-        ], os.path.join(folder, "coordinator.log"))
+        ], os.path.join(folder, "coordinator.log"), where)
         self.proxy = Process(f"proxy {ip}", [
             os.path.join(binaries, "hive-proxy"),
             f"--listen={ip}:{addresses.PROXY_PORT}",
@@ -99,7 +102,7 @@ class Pod:
             f"--coordinator={ip}:{addresses.COORDINATOR_PORT}",
             "--threads=1",
             *secret, *proxy_flags,
-        ], os.path.join(folder, "proxy.log"))
+        ], os.path.join(folder, "proxy.log"), where)
 
     @property
     def processes(self):
@@ -118,25 +121,30 @@ class Pod:
 
     def write(self, key, value, timeout=15.0):
         """SET through this pod's proxy. Raises what resp.Connection raises."""
-        with resp.Connection(self.ip, addresses.PROXY_PORT, timeout, self.redis.password) as connection:
+        with self.connect(timeout) as connection:
             return connection.command("SET", key, value)
 
     def read(self, key):
         """GET through this pod's proxy."""
-        with resp.Connection(self.ip, addresses.PROXY_PORT, 15.0, self.redis.password) as connection:
+        with self.connect() as connection:
             return connection.command("GET", key)
+
+    def connect(self, timeout=15.0, port=addresses.PROXY_PORT):
+        """A connection to this pod's proxy (or another of its ports), made where the pod is."""
+        with self.where.inside():
+            return resp.Connection(self.ip, port, timeout, self.redis.password)
 
     def status(self):
         """hive.v1.Hive/GetState of this pod's coordinator as `hive-coordinator status --json` prints it, None without an answer."""
-        run = subprocess.run(
-            [os.path.join(self._binaries, "hive-coordinator"), "status", "--json",
-             f"--target={self.ip}:{addresses.COORDINATOR_PORT}"],
-            capture_output=True, text=True, timeout=10, check=False)
+        run = self.coordinator_command("status", "--json", f"--target={self.ip}:{addresses.COORDINATOR_PORT}")
         return json.loads(run.stdout) if run.returncode == 0 else None
 
     def healthy(self, service, port=addresses.COORDINATOR_HEALTH_PORT):
         """Whether grpc.health.v1 says SERVING for `service`, as an exec probe would ask."""
-        run = subprocess.run(
-            [os.path.join(self._binaries, "hive-coordinator"), "health", service, f"--target={self.ip}:{port}"],
-            capture_output=True, text=True, timeout=10, check=False)
-        return run.returncode == 0
+        return self.coordinator_command("health", service, f"--target={self.ip}:{port}").returncode == 0
+
+    def coordinator_command(self, *words):
+        """`hive-coordinator WORD...` run where the pod is: a subprocess.CompletedProcess."""
+        with self.where.inside():
+            return subprocess.run([os.path.join(self._binaries, "hive-coordinator"), *words],
+                                  capture_output=True, text=True, timeout=10, check=False)

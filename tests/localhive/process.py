@@ -1,5 +1,6 @@
 """One child process of a local hive."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,17 @@ class StartFailed(Exception):
     """A process ended, or did not do what it must, while it was being started; says which and why."""
 
 
+class Here:
+    """Where a process runs and is spoken to: this machine's own network. chaos/netns.py has other places."""
+
+    def inside(self):
+        """A context: sockets made and processes started within belong to the place."""
+        return contextlib.nullcontext()
+
+
+HERE = Here()
+
+
 class Process:
     """A command that can be started, killed, frozen and started again. Output is appended to `log_path`.
 
@@ -18,17 +30,18 @@ class Process:
     decide in which order things stop.
     """
 
-    def __init__(self, name, argv, log_path):
+    def __init__(self, name, argv, log_path, where=HERE):
         self.name = name
         self.argv = argv
         self.log_path = log_path
+        self.where = where
         self._child = None
 
     def start(self):
         assert not self.alive(), f"{self.name} runs already"
         # Every flag of the binaries can come from HIVE_*; what the user has exported is not meant for these.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HIVE_")}
-        with open(self.log_path, "ab") as log:
+        with open(self.log_path, "ab") as log, self.where.inside():
             self._child = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment)
