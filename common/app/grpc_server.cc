@@ -56,8 +56,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // else two processes would share the port silently
   builder.SetMaxReceiveMessageSize(GrpcServerOptions::kMaxReceiveBytes);
   if (!options.reflection) builder.SetOption(std::make_unique<WithoutReflection>());
+  const auto credentials = options.credentials ? options.credentials : grpc::InsecureServerCredentials();
   for (size_t i = 0; i < options.listen.size(); ++i) {
-    builder.AddListeningPort(GrpcAddress(options.listen[i]), grpc::InsecureServerCredentials(), &server->ports_[i]);
+    builder.AddListeningPort(GrpcAddress(options.listen[i]), credentials, &server->ports_[i]);
   }
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   server->server_ = builder.BuildAndStart();

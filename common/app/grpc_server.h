@@ -1,4 +1,4 @@
-// A gRPC server on given addresses, in plaintext, with the limits every server of ours has.
+// A gRPC server on given addresses, in plaintext or with mutual TLS, with the limits every server of ours has.
 //
 // Thread rule: created and shut down by one thread; gRPC serves on threads of its own.
 // Lifetime: the services outlive the server.
@@ -23,6 +23,7 @@ struct GrpcServerOptions {
   std::vector<ListenAddress> listen = {};
   std::string listen_flag = "--listen";  // named in the error when an address is taken
   std::vector<grpc::Service*> services = {};
+  std::shared_ptr<grpc::ServerCredentials> credentials = nullptr;  // null: plaintext
   bool reflection = true;  // lets grpcurl and buf curl list and describe the services
 };
 

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "common/app/member_tls.h"
 #include "common/net/clock.h"
 
 namespace hive {
@@ -20,7 +21,28 @@ namespace {
 // Before StartLogging: what a unit test, or a program that only prints a table, should still show.
 constexpr LogLevel kLevelWithoutLogging = LogLevel::kWarning;
 
+constexpr Duration kTlsFailureInterval = Seconds(30);
+constexpr std::string_view kTlsFailure =
+    "a TLS handshake failed, with a member or with somebody else: is its certificate of the same --tls-ca as this "
+    "one's, and has none of them expired?";
+
 std::atomic<LogLevel> threshold = kLevelWithoutLogging;
+
+// Passes the first, and then one per interval.
+class OncePerWhile {
+ public:
+  explicit OncePerWhile(Duration interval) : interval_(interval.count()) {}
+
+  bool Passes(Instant now) {
+    const int64_t at = now.time_since_epoch().count();
+    int64_t last = last_.load();
+    return (last == 0 || at - last >= interval_) && last_.compare_exchange_strong(last, at);
+  }
+
+ private:
+  const int64_t interval_;         // nanoseconds
+  std::atomic<int64_t> last_ = 0;  // on the monotonic clock
+};
 
 // The logger that runs, if one does.
 struct Current {
@@ -36,6 +58,12 @@ Current& GetCurrent() {
 
 void LogForGrpc(gpr_log_func_args* args) {
   if (args->severity < GPR_LOG_SEVERITY_ERROR) return;
+  // A member without the right certificate tries again every second or faster: told once in a while, counted always.
+  if (CountIfTlsFailure(args->message)) {
+    static OncePerWhile tls_failure(kTlsFailureInterval);
+    if (!tls_failure.Passes(ReadMonotonicClock())) return;
+    return Log(LogLevel::kWarning, "tls", kTlsFailure, {{"error", args->message}, {"failed", FailedTlsHandshakes()}});
+  }
   Log(LogLevel::kError, "grpc", args->message, {{"file", args->file}, {"line", args->line}});
 }
 

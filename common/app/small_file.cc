@@ -1,0 +1,32 @@
+#include "common/app/small_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "common/net/fd.h"
+#include "common/net/socket.h"
+
+namespace hive {
+
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_bytes) {
+  const Fd descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor.valid()) {
+    return absl::InvalidArgumentError(errno == ENOENT ? "no such file" : "cannot be opened: " + ErrnoText(errno));
+  }
+  std::string text(max_bytes + 1, '\0');  // one byte more, to see that it is too long
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t got = read(descriptor.get(), text.data() + size, text.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return absl::InvalidArgumentError("cannot be read: " + ErrnoText(errno));
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  if (size > max_bytes) return absl::InvalidArgumentError("holds more than " + std::to_string(max_bytes) + " bytes");
+  text.resize(size);
+  return text;
+}
+
+}  // namespace hive

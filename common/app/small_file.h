@@ -1,0 +1,17 @@
+// Reads files that people put secrets and certificates into.
+//
+// Thread rule: free function that reads a file.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace hive {
+
+// The whole file. The error says what is wrong with it, but not its name: "no such file", "cannot be opened: Permission
+// denied", "holds more than 4096 bytes".
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_bytes);
+
+}  // namespace hive
