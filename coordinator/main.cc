@@ -16,6 +16,7 @@
 #include "common/app/grpc_server.h"
 #include "common/app/health.h"
 #include "common/app/log.h"
+#include "common/app/member_tls.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
@@ -93,8 +94,8 @@ class RunningRuntime {
 };
 
 // One that has found its address, until it is told to end.
-int RunMember(const Options& options, const DiscoveryOptions& discovery_options, election::Config config,
-              HealthService& health, const ShutdownSignals& shutdown) {
+int RunMember(const Options& options, const DiscoveryOptions& discovery_options, const MemberTls& tls,
+              election::Config config, HealthService& health, const ShutdownSignals& shutdown) {
   StateFile state_file(options.state_dir);
   if (const absl::Status status = state_file.Check(); !status.ok())
     return Fail("--state-dir: " + std::string(status.message()));
@@ -106,12 +107,13 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
   WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)});
   StateService state_service(config.hive, inbox);
   HealthReporter health_reporter(health);
-  auto server = GrpcServer::Start(
-      {.listen = {options.listen}, .services = {&peer_service, &watch_service, &state_service, health.service()}});
+  auto server = GrpcServer::Start({.listen = {options.listen},
+                                   .services = {&peer_service, &watch_service, &state_service, health.service()},
+                                   .credentials = tls.server()});
   if (!server.ok()) return Fail(std::string(server.status().message()));
 
   std::atomic<bool> fatal = false;
-  PeerClient peer_client(header, inbox);
+  PeerClient peer_client(header, inbox, tls.channel());
   RedisAgent redis_agent({.host = options.redis_host,
                           .port = options.redis_port,
                           .user = options.redis_user,
@@ -130,6 +132,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
            {"hive", config.hive},
            {"member", ToString(config.coordinator)},
            {"incarnation", config.self.incarnation},
+           {"tls", tls.on()},
            {"redis", ToString(config.redis)}});
 
   const std::unique_ptr<Decider> decider = MakeCoreDecider(std::move(config));
@@ -159,6 +162,8 @@ int Run(const Options& options) {
   if (const auto password = ReadRedisPassword(options.redis_password_file); !password.ok()) {
     return Fail(std::string(password.status().message()));
   }
+  const auto tls = MemberTls::Load(options.tls, "tls");
+  if (!tls.ok()) return Fail(std::string(tls.status().message()));
 
   // Probes are answered from the beginning: a member that waits for DNS is alive.
   HealthService health;
@@ -181,7 +186,19 @@ int Run(const Options& options) {
     if (answer.outcome == OwnAddress::Outcome::kAmbiguous) return Fail(answer.text);
     own_ip = answer.ip;
   }
-  return RunMember(options, discovery, ConfigOf(options, own_ip), health, shutdown);
+  return RunMember(options, discovery, *tls, ConfigOf(options, own_ip), health, shutdown);
+}
+
+// One that asks a member, and prints.
+int RunCommand(const CommandLine& line, const Options& options) {
+  const auto logging = StartLogging({.level = LogLevel::kError});  // else gRPC writes on stderr, too
+  const auto tls = MemberTls::Load(options.tls, "tls");
+  if (!tls.ok()) return Fail(std::string(tls.status().message()));
+  if (line.command == "status") return PrintStatus(options.status_target, *tls, options.json, options.watch);
+  const HealthAnswer answer =
+      AskHealth(options.health_target, line.arguments.front(), kHealthPatience, tls->on() ? tls->channel() : nullptr);
+  std::printf("%s\n", answer.text.c_str());
+  return answer.status == HealthAnswer::Status::kServing ? 0 : 1;
 }
 
 int Main(int argc, char** argv) {
@@ -189,12 +206,7 @@ int Main(int argc, char** argv) {
   FlagSet flags("hive-coordinator", "elects the leader of a hive of redis-servers, one beside each");
   DeclareFlags(flags, options);
   const CommandLine line = flags.ParseOrExit(argc, argv);
-  if (line.command == "status") return PrintStatus(options.status_target, options.json, options.watch);
-  if (line.command == "health") {
-    const HealthAnswer answer = AskHealth(options.health_target, line.arguments.front(), kHealthPatience);
-    std::printf("%s\n", answer.text.c_str());
-    return answer.status == HealthAnswer::Status::kServing ? 0 : 1;
-  }
+  if (!line.command.empty()) return RunCommand(line, options);
   CheckFlags(flags, options);
   return Run(options);
 }

@@ -94,16 +94,19 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   flags.Add("defer-to-fresher", &options.defer_to_fresher,
             "a member that holds less than another does not stand; false: only empty ones do not");
   DeclareTimes(flags, options);
+  DeclareTlsFlags(flags, "tls", options.tls, "members and proxies");
   flags.AddChoice("log-format", &options.log_format, {"text", "json"}, "form of the log lines on stderr")
       .DefaultText("text on a terminal, else json");
   flags.AddChoice("log-level", &options.log_level, {"debug", "info", "warning", "error"}, "the least that is logged");
 
   FlagSet& status = flags.AddCommand("status", "", "prints the hive as a coordinator sees it");
   status.Add("target", &options.status_target, "the coordinator to ask");
+  DeclareTlsFlags(status, "tls", options.tls, "it");
   status.Add("json", &options.json, "print all that it says, as JSON");
   status.Add("watch", &options.watch, "print it again every second");
   FlagSet& health = flags.AddCommand("health", "SERVICE", "asks for a health service: exit 0 when SERVING, else 1");
   health.Add("target", &options.health_target, "the coordinator or proxy to ask");
+  DeclareTlsFlags(health, "tls", options.tls, "a coordinator's port 7400; ports without TLS are asked without");
 }
 
 void CheckFlags(const FlagSet& flags, Options& options) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/app/flags.h"
+#include "common/app/member_tls.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "coordinator/adapters/discovery.h"
@@ -40,6 +41,7 @@ struct Options {
   Duration bootstrap_settle = Seconds(2);
   Duration empty_wait = Seconds(60);
   Duration dial_window = Millis(100);
+  TlsFiles tls;  // of the member, and of the commands that ask one
   std::string log_format;
   std::string log_level = "info";
 

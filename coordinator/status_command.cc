@@ -90,6 +90,13 @@ std::string FormatJson(const v1::GetStateResponse& state) {
   return json;
 }
 
+// Connected and dropped: one end speaks TLS and the other does not, or does not like the certificate.
+const char* Hint(const std::string& error, bool tls) {
+  if (error.find("refused") != std::string::npos || error.find("Deadline") != std::string::npos) return "";
+  return tls ? " (does it use TLS, with certificates of the same --tls-ca?)"
+             : " (if members use TLS, it wants --tls-cert, --tls-key and --tls-ca)";
+}
+
 }  // namespace
 
 std::string FormatState(const v1::GetStateResponse& state) {
@@ -115,8 +122,8 @@ std::string FormatState(const v1::GetStateResponse& state) {
   return text + "\n" + FormatTable(rows);
 }
 
-int PrintStatus(const Endpoint& target, bool json, bool watch) {
-  const std::unique_ptr<v1::Hive::Stub> stub = v1::Hive::NewStub(FreshChannel(target));
+int PrintStatus(const Endpoint& target, const MemberTls& tls, bool json, bool watch) {
+  const std::unique_ptr<v1::Hive::Stub> stub = v1::Hive::NewStub(FreshChannel(target, tls.channel()));
   for (;;) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
@@ -124,8 +131,8 @@ int PrintStatus(const Endpoint& target, bool json, bool watch) {
     v1::GetStateResponse state;
     const grpc::Status status = stub->GetState(&context, {}, &state);
     if (!status.ok()) {
-      std::fprintf(stderr, "hive-coordinator: no answer from the coordinator at %s: %s\n", ToString(target).c_str(),
-                   status.error_message().c_str());
+      std::fprintf(stderr, "hive-coordinator: no answer from the coordinator at %s: %s%s\n", ToString(target).c_str(),
+                   status.error_message().c_str(), Hint(status.error_message(), tls.on()));
       if (!watch) return 1;
     } else {
       if (watch && !json) std::fputs("\x1b[H\x1b[2J", stdout);  // home, clear

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "common/app/member_tls.h"
 #include "common/base/endpoint.h"
 #include "hive/v1/hive.pb.h"
 
@@ -15,6 +16,6 @@ std::string FormatState(const v1::GetStateResponse& state);
 
 // Asks `target` and prints; with `watch`, again and again until the process is ended. Exit code: 1, and one line on
 // stderr, when it cannot be reached.
-int PrintStatus(const Endpoint& target, bool json, bool watch);
+int PrintStatus(const Endpoint& target, const MemberTls& tls, bool json, bool watch);
 
 }  // namespace hive::coordinator

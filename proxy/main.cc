@@ -14,6 +14,7 @@
 #include "common/app/grpc_server.h"
 #include "common/app/health.h"
 #include "common/app/log.h"
+#include "common/app/member_tls.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
@@ -35,6 +36,7 @@ struct Options {
   ListenAddress listen = {"", 6380};
   ListenAddress health_listen = {"", 7401};
   Endpoint coordinator = {"127.0.0.1", 7400};
+  TlsFiles coordinator_tls;
   int threads = 1;
   std::string redis_password_file;
   ByteCount hold_memory;
@@ -53,6 +55,7 @@ ByteCount DefaultHoldMemory(const ContainerLimits& limits) {
 void AddFlags(FlagSet& flags, Options& options) {
   flags.Add("listen", &options.listen, "where clients connect").DefaultText("port 6380, all addresses");
   flags.Add("coordinator", &options.coordinator, "this pod's coordinator");
+  DeclareTlsFlags(flags, "coordinator-tls", options.coordinator_tls, "coordinators");
   flags.Add("threads", &options.threads, {1, 256}, "event loops").DefaultText("the container's CPU limit");
   flags.Add("redis-user", &options.worker.redis_user, "user of the proxy's own connections to redis");
   flags.Add("redis-password-file", &options.redis_password_file,
@@ -150,6 +153,8 @@ int Main(int argc, char** argv) {
   flags.ParseOrExit(argc, argv);
   absl::StatusOr<std::string> password = ReadRedisPassword(options.redis_password_file);
   if (!password.ok()) return Fail(password.status());
+  const absl::StatusOr<MemberTls> tls = MemberTls::Load(options.coordinator_tls, "coordinator-tls");
+  if (!tls.ok()) return Fail(tls.status());
   options.worker.redis_password = std::move(*password);
   options.worker.client_output_limit = options.client_output_limit.bytes;
   options.worker.hold_memory = options.hold_memory.bytes / static_cast<uint64_t>(options.threads);
@@ -176,7 +181,7 @@ int Main(int argc, char** argv) {
     loops.push_back(std::make_unique<EventLoop>(options.worker, std::move(own), counters));
   }
   Readiness readiness(options.worker.hold_timeout);
-  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator},
+  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator, tls->channel()},
                                              [&loops, &readiness](const WatchClient::News& news) {
                                                readiness.OnNews(news);
                                                for (auto& loop : loops) loop->SetLeader(news.snapshot);

@@ -136,10 +136,13 @@ void HealthService::SetServing(std::string_view service, bool serving) { impleme
 
 grpc::Service* HealthService::service() { return implementation_.get(); }
 
-HealthAnswer AskHealth(const Endpoint& target, std::string_view service, Duration timeout) {
+namespace {
+
+HealthAnswer AskOnce(const Endpoint& target, std::string_view service, Duration timeout,
+                     const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   const bool v6 = target.ip.find(':') != std::string::npos;
-  const std::unique_ptr<Health::Stub> stub = Health::NewStub(
-      grpc::CreateChannel((v6 ? "ipv6:" : "ipv4:") + ToString(target), grpc::InsecureChannelCredentials()));
+  const std::unique_ptr<Health::Stub> stub =
+      Health::NewStub(grpc::CreateChannel((v6 ? "ipv6:" : "ipv4:") + ToString(target), credentials));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + timeout);
   HealthCheckRequest request;
@@ -159,6 +162,18 @@ HealthAnswer AskHealth(const Endpoint& target, std::string_view service, Duratio
   if (!status.ok()) return {Status::kNoAnswer, subject + "no answer: " + status.error_message()};
   return {response.status() == HealthCheckResponse::SERVING ? Status::kServing : Status::kNotServing,
           subject + HealthCheckResponse::ServingStatus_Name(response.status())};
+}
+
+}  // namespace
+
+HealthAnswer AskHealth(const Endpoint& target, std::string_view service, Duration timeout,
+                       const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+  if (credentials != nullptr) {
+    HealthAnswer answer = AskOnce(target, service, timeout / 2, credentials);
+    if (answer.status != HealthAnswer::Status::kNoAnswer) return answer;
+    timeout /= 2;
+  }
+  return AskOnce(target, service, timeout, grpc::InsecureChannelCredentials());
 }
 
 }  // namespace hive

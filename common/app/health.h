@@ -46,7 +46,10 @@ struct HealthAnswer {
   std::string text;  // one line for people: "readiness at 127.0.0.1:7400: NOT_SERVING"
 };
 
-// Asks once, blocking for at most `timeout`. For the command line, not for event loops.
-HealthAnswer AskHealth(const Endpoint& target, std::string_view service, Duration timeout);
+// Asks once, blocking for at most `timeout`. For the command line, not for event loops. With `credentials`, a port that
+// does not take them is asked again in plaintext: the same environment serves for probes of both kinds of port, and the
+// answer is no secret.
+HealthAnswer AskHealth(const Endpoint& target, std::string_view service, Duration timeout,
+                       const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr);
 
 }  // namespace hive

@@ -72,6 +72,14 @@ absl::Status Check(const TlsFiles& files, const std::string& prefix) {
 
 }  // namespace
 
+void DeclareTlsFlags(FlagSet& flags, std::string_view prefix, TlsFiles& files, std::string_view whom) {
+  const std::string name(prefix);
+  const std::string with = " towards " + std::string(whom);
+  flags.Add(name + "-cert", &files.certificate, "PEM file with this process's certificate, for mutual TLS" + with);
+  flags.Add(name + "-key", &files.key, "PEM file with that certificate's key");
+  flags.Add(name + "-ca", &files.authority, "PEM file with the authority that signs members' certificates");
+}
+
 MemberTls::MemberTls() : server_(grpc::InsecureServerCredentials()), channel_(grpc::InsecureChannelCredentials()) {}
 
 absl::StatusOr<MemberTls> MemberTls::Load(const TlsFiles& files, std::string_view flag_prefix) {

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "common/app/flags.h"
 
 namespace hive {
 
@@ -28,6 +29,10 @@ struct TlsFiles {
 
   bool empty() const { return certificate.empty() && key.empty() && authority.empty(); }
 };
+
+// Declares --tls-cert, --tls-key and --tls-ca (with the prefix "tls"). `files` outlives `flags`. `whom`: "the other
+// members", as the help says.
+void DeclareTlsFlags(FlagSet& flags, std::string_view prefix, TlsFiles& files, std::string_view whom);
 
 class MemberTls {
  public:

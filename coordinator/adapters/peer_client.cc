@@ -54,7 +54,8 @@ std::string GrpcTarget(const Endpoint& endpoint) {
   return (endpoint.ip.find(':') == std::string::npos ? "ipv4:" : "ipv6:") + ToString(endpoint);
 }
 
-std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to) {
+std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to,
+                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // else a dead connection is shared
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstBackoffMs);
@@ -63,10 +64,12 @@ std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to) {
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // members are reached directly, whatever the environment says
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // the core decides what is asked again
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
-  return grpc::CreateCustomChannel(GrpcTarget(to), grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(GrpcTarget(to), credentials, arguments);
 }
 
-PeerClient::PeerClient(election::Header header, EventInbox& inbox) : header_(std::move(header)), inbox_(inbox) {}
+PeerClient::PeerClient(election::Header header, EventInbox& inbox,
+                       std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : header_(std::move(header)), inbox_(inbox), credentials_(std::move(credentials)) {}
 
 // ------------------------------------------------------------------------------------------------------ channels
 
@@ -75,7 +78,7 @@ std::shared_ptr<grpc::Channel> PeerClient::ChannelTo(const Endpoint& to) {
   const std::lock_guard lock(mutex_);
   std::erase_if(channels_, [now](const auto& entry) { return now - entry.second.used > kChannelIdle; });
   PooledChannel& pooled = channels_[to];
-  if (!pooled.channel) pooled.channel = FreshChannel(to);
+  if (!pooled.channel) pooled.channel = FreshChannel(to, credentials_);
   pooled.used = now;
   return pooled.channel;
 }
@@ -215,7 +218,7 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
   call->request.set_only_identify(true);
   call->id = dial.id;
   call->to = dial.to;
-  call->channel = FreshChannel(dial.to);
+  call->channel = FreshChannel(dial.to, credentials_);
   call->context.set_deadline(DeadlineIn(deadline - ReadMonotonicClock()));
   v1::Election::Stub stub(call->channel);
   HandToGrpc(call.get());
@@ -244,7 +247,7 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
 class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::FollowRequest, v1::FollowResponse> {
  public:
   FollowStream(PeerClient& client, StreamId stream_id, Endpoint to)
-      : id(stream_id), client_(client), to_(std::move(to)), channel_(FreshChannel(to_)) {}
+      : id(stream_id), client_(client), to_(std::move(to)), channel_(FreshChannel(to_, client.credentials_)) {}
 
   // With the client's mutex held.
   void Begin(const election::FollowerReport& first) {

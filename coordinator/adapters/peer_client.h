@@ -36,7 +36,9 @@ election::Failure FailureOf(const grpc::Status& status);
 std::string GrpcTarget(const Endpoint& endpoint);
 
 // A channel to `to` that shares no connection with any other, and reconnects within tens of milliseconds.
-std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to);
+std::shared_ptr<grpc::Channel> FreshChannel(
+    const Endpoint& to,
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials = grpc::InsecureChannelCredentials());
 
 class PeerClient final : public PeerSender {
  public:
@@ -48,7 +50,8 @@ class PeerClient final : public PeerSender {
   static constexpr Duration kLeastDialWindow = Millis(100);
 
   // `header` is what this member's dials carry.
-  PeerClient(election::Header header, EventInbox& inbox);
+  PeerClient(election::Header header, EventInbox& inbox,
+             std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials());
   ~PeerClient() override;
 
   void Send(election::SendRequest request) override;
@@ -81,6 +84,7 @@ class PeerClient final : public PeerSender {
 
   const election::Header header_;
   EventInbox& inbox_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 
   std::mutex mutex_;  // guards what follows, and the streams' state
   std::condition_variable left_;

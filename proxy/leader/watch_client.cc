@@ -141,12 +141,12 @@ class WatchClient::Core {
       source.stream_id = ++newest_stream_id_;
       source.sent = {};
       source.last_heard = source.next_ask = now;
-      source.stream =
-          WatchStream::Open(source.endpoint, [inbox = inbox_, id = source.stream_id](WatchStream::Event event) {
-            // A full inbox means a thread that stands still: what it would have heard is
-            // stale by the time it goes on, and the next answer says it again.
-            (void)inbox->Push({id, std::move(event)});
-          });
+      source.stream = WatchStream::Open(source.endpoint, options_.credentials,
+                                        [inbox = inbox_, id = source.stream_id](WatchStream::Event event) {
+                                          // A full inbox means a thread that stands still: what it would have heard is
+                                          // stale by the time it goes on, and the next answer says it again.
+                                          (void)inbox->Push({id, std::move(event)});
+                                        });
     } else if (now - source.last_heard >= kSilence) {
       if (source.answering) {
         LogWarning("watch", "the coordinator is silent", {{"coordinator", ToString(source.endpoint)}});

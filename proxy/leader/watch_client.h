@@ -8,6 +8,8 @@
 // calls the listener.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,7 +34,8 @@ class WatchClient {
   static constexpr size_t kMaxEvents = 4096;
 
   struct Options {
-    Endpoint coordinator;  // this pod's own
+    Endpoint coordinator;                                                                        // this pod's own
+    std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();  // towards all of them
   };
   // What the listener is told, on the watch's thread, at every change; a renewed lease is one.
   struct News {

@@ -13,7 +13,8 @@ std::string Target(const Endpoint& endpoint) {
   return (endpoint.ip.find(':') == std::string::npos ? "ipv4:" : "ipv6:") + ToString(endpoint);
 }
 
-std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& endpoint) {
+std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& endpoint,
+                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   grpc::ChannelArguments arguments;
   // Not shared with an earlier attempt, which may rest after a failure.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -21,7 +22,7 @@ std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& endpoint) {
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
-  return grpc::CreateCustomChannel(Target(endpoint), grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(Target(endpoint), credentials, arguments);
 }
 
 // Owned by its user and, from Start() to OnDone(), by itself.
@@ -29,8 +30,8 @@ class Stream final : public WatchStream,
                      public grpc::ClientBidiReactor<hive::v1::WatchRequest, hive::v1::WatchResponse>,
                      public std::enable_shared_from_this<Stream> {
  public:
-  Stream(const Endpoint& coordinator, EventSink on_event)
-      : on_event_(std::move(on_event)), stub_(hive::v1::LeaderWatch::NewStub(FreshChannel(coordinator))) {}
+  Stream(const Endpoint& coordinator, const std::shared_ptr<grpc::ChannelCredentials>& credentials, EventSink on_event)
+      : on_event_(std::move(on_event)), stub_(hive::v1::LeaderWatch::NewStub(FreshChannel(coordinator, credentials))) {}
 
   void Start() {
     self_ = shared_from_this();
@@ -97,8 +98,10 @@ class Stream final : public WatchStream,
 
 }  // namespace
 
-std::shared_ptr<WatchStream> WatchStream::Open(const Endpoint& coordinator, EventSink on_event) {
-  auto stream = std::make_shared<Stream>(coordinator, std::move(on_event));
+std::shared_ptr<WatchStream> WatchStream::Open(const Endpoint& coordinator,
+                                               const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                               EventSink on_event) {
+  auto stream = std::make_shared<Stream>(coordinator, credentials, std::move(on_event));
   stream->Start();
   return stream;
 }

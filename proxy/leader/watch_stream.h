@@ -4,6 +4,8 @@
 // Lifetime: the stream keeps itself alive until gRPC has done with it; after its end `on_event` is called no more.
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,7 +35,9 @@ class WatchStream {
   // Ends the stream; an Ended event follows unless it has come.
   virtual void Cut() = 0;
 
-  static std::shared_ptr<WatchStream> Open(const Endpoint& coordinator, EventSink on_event);
+  static std::shared_ptr<WatchStream> Open(const Endpoint& coordinator,
+                                           const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+                                           EventSink on_event);
 };
 
 }  // namespace hive::proxy

@@ -70,12 +70,14 @@ class Pod:
     """Everything of one pod lies in `folder`. The three processes are there from the start, and run when started."""
 
     def __init__(self, ip, folder, binaries, dns_endpoint, password=None, coordinator_flags=(), proxy_flags=(), redis_settings=None,
-                 where=HERE):
+                 command_flags=(), where=HERE):
+        """`command_flags`: of `hive-coordinator status` and the like, where they need some to be answered."""
         self.ip = ip
         self.where = where
         self.folder = folder
         self.state_dir = os.path.join(folder, "state")
         self._binaries = binaries
+        self._command_flags = command_flags
         os.makedirs(self.state_dir, exist_ok=True)
         secret = []
         if password:
@@ -146,5 +148,5 @@ class Pod:
     def coordinator_command(self, *words):
         """`hive-coordinator WORD...` run where the pod is: a subprocess.CompletedProcess."""
         with self.where.inside():
-            return subprocess.run([os.path.join(self._binaries, "hive-coordinator"), *words],
+            return subprocess.run([os.path.join(self._binaries, "hive-coordinator"), *words, *self._command_flags],
                                   capture_output=True, text=True, timeout=10, check=False)
