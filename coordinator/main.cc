@@ -17,6 +17,7 @@
 #include "common/app/health.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
+#include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
@@ -95,7 +96,8 @@ class RunningRuntime {
 
 // One that has found its address, until it is told to end.
 int RunMember(const Options& options, const DiscoveryOptions& discovery_options, const MemberTls& tls,
-              election::Config config, HealthService& health, const ShutdownSignals& shutdown) {
+              PeerSecretSource& secrets, election::Config config, HealthService& health,
+              const ShutdownSignals& shutdown) {
   StateFile state_file(options.state_dir);
   if (const absl::Status status = state_file.Check(); !status.ok())
     return Fail("--state-dir: " + std::string(status.message()));
@@ -103,9 +105,10 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
 
   EventInbox inbox;
   const election::Header header{config.hive, config.self, config.coordinator, 0};
-  PeerService peer_service(header, inbox);
-  WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)});
-  StateService state_service(config.hive, inbox);
+  PeerGuard guard(secrets, config.self, config.coordinator);
+  PeerService peer_service(header, inbox, guard);
+  WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)}, guard);
+  StateService state_service(config.hive, inbox, guard.refusals());
   HealthReporter health_reporter(health);
   auto server = GrpcServer::Start({.listen = {options.listen},
                                    .services = {&peer_service, &watch_service, &state_service, health.service()},
@@ -113,7 +116,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
   if (!server.ok()) return Fail(std::string(server.status().message()));
 
   std::atomic<bool> fatal = false;
-  PeerClient peer_client(header, inbox, tls.channel());
+  PeerClient peer_client(header, inbox, guard, tls.channel());
   RedisAgent redis_agent({.host = options.redis_host,
                           .port = options.redis_port,
                           .user = options.redis_user,
@@ -147,6 +150,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
     while (!fatal && !shutdown.Wait(kWatchdogInterval)) {
       health.SetServing(kHealthProcess, runtime.turns());
       health.SetServing(kHealthLiveness, runtime.turns());
+      secrets.Refresh(ReadMonotonicClock());
     }
   }
   LogInfo("coordinator", "stops");
@@ -164,6 +168,12 @@ int Run(const Options& options) {
   }
   const auto tls = MemberTls::Load(options.tls, "tls");
   if (!tls.ok()) return Fail(std::string(tls.status().message()));
+  const auto secrets = PeerSecretSource::Open(options.peer_secret_file, options.redis_password_file);
+  if (!secrets.ok()) return Fail(std::string(secrets.status().message()));
+  if ((*secrets)->Current()->accepts_unproven && !tls->on()) {
+    LogWarning("security", "whoever reaches port " + std::to_string(options.listen.port) +
+                               " is believed to be a member: give all members and proxies the same --peer-secret-file");
+  }
 
   // Probes are answered from the beginning: a member that waits for DNS is alive.
   HealthService health;
@@ -186,7 +196,7 @@ int Run(const Options& options) {
     if (answer.outcome == OwnAddress::Outcome::kAmbiguous) return Fail(answer.text);
     own_ip = answer.ip;
   }
-  return RunMember(options, discovery, *tls, ConfigOf(options, own_ip), health, shutdown);
+  return RunMember(options, discovery, *tls, **secrets, ConfigOf(options, own_ip), health, shutdown);
 }
 
 // One that asks a member, and prints.

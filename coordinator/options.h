@@ -31,6 +31,7 @@ struct Options {
   int redis_announce_port = 0;  // 0: redis_port
   std::string redis_user;
   std::string redis_password_file;
+  std::string peer_secret_file;  // empty: the secret is derived from the redis password
   std::string state_dir;
   bool defer_to_fresher = true;
   Duration beat_interval = Millis(100);

@@ -15,6 +15,7 @@
 #include "common/app/health.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
+#include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
@@ -39,6 +40,7 @@ struct Options {
   TlsFiles coordinator_tls;
   int threads = 1;
   std::string redis_password_file;
+  std::string peer_secret_file;
   ByteCount hold_memory;
   ByteCount client_output_limit = {64ull << 20};
   Duration drain_timeout = Seconds(25);
@@ -60,6 +62,10 @@ void AddFlags(FlagSet& flags, Options& options) {
   flags.Add("redis-user", &options.worker.redis_user, "user of the proxy's own connections to redis");
   flags.Add("redis-password-file", &options.redis_password_file,
             "file with that user's password; else the variable HIVE_REDIS_PASSWORD");
+  flags
+      .Add("peer-secret-file", &options.peer_secret_file,
+           "file with what this proxy and coordinators prove to one another that they know; as the coordinators'")
+      .DefaultText("derived from the redis password");
   flags.Add("hold-timeout", &options.worker.hold_timeout, {Millis(0), Seconds(3600)},
             "how long a new command waits for a leader");
   flags.Add("max-clients", &options.worker.max_clients, {1, 1000000}, "clients at a time");
@@ -119,9 +125,12 @@ class Readiness {
 // Serves until SIGTERM; then on, not ready, until the clients have gone, or the end of the drain time is near: then
 // each client is parted with behind a reply.
 void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, const Readiness& readiness,
-                       HealthService& health, const SharedCounters& counters,
+                       HealthService& health, const SharedCounters& counters, PeerSecretSource& secrets,
                        const std::vector<std::unique_ptr<EventLoop>>& loops) {
-  while (!signals.Wait(kMainTick)) health.SetServing(kHealthReadiness, readiness.Ready(ReadMonotonicClock()));
+  while (!signals.Wait(kMainTick)) {
+    health.SetServing(kHealthReadiness, readiness.Ready(ReadMonotonicClock()));
+    secrets.Refresh(ReadMonotonicClock());
+  }
 
   health.SetServing(kHealthReadiness, false);
   const Instant end = ReadMonotonicClock() + options.drain_timeout;
@@ -155,6 +164,9 @@ int Main(int argc, char** argv) {
   if (!password.ok()) return Fail(password.status());
   const absl::StatusOr<MemberTls> tls = MemberTls::Load(options.coordinator_tls, "coordinator-tls");
   if (!tls.ok()) return Fail(tls.status());
+  auto opened = PeerSecretSource::Open(options.peer_secret_file, options.redis_password_file);
+  if (!opened.ok()) return Fail(opened.status());
+  const std::shared_ptr<PeerSecretSource> secrets = *std::move(opened);
   options.worker.redis_password = std::move(*password);
   options.worker.client_output_limit = options.client_output_limit.bytes;
   options.worker.hold_memory = options.hold_memory.bytes / static_cast<uint64_t>(options.threads);
@@ -181,14 +193,14 @@ int Main(int argc, char** argv) {
     loops.push_back(std::make_unique<EventLoop>(options.worker, std::move(own), counters));
   }
   Readiness readiness(options.worker.hold_timeout);
-  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator, tls->channel()},
+  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator, tls->channel(), secrets},
                                              [&loops, &readiness](const WatchClient::News& news) {
                                                readiness.OnNews(news);
                                                for (auto& loop : loops) loop->SetLeader(news.snapshot);
                                              });
   for (auto& loop : loops) threads.emplace_back([&loop] { loop->Run(); });
 
-  ServeUntilDrained(options, signals, readiness, health, counters, loops);
+  ServeUntilDrained(options, signals, readiness, health, counters, *secrets, loops);
 
   watch.reset();
   for (auto& loop : loops) loop->Stop();

@@ -31,6 +31,14 @@ std::chrono::system_clock::time_point DeadlineIn(Duration timeout) {
   return std::chrono::system_clock::now() + std::chrono::duration_cast<std::chrono::system_clock::duration>(timeout);
 }
 
+// "Greet" of GreetRequest: what a proof names.
+template <typename Request>
+std::string MethodOf() {
+  constexpr std::string_view kSuffix = "Request";
+  const std::string& name = Request::descriptor()->name();
+  return name.substr(0, name.size() - kSuffix.size());
+}
+
 bool Contains(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 }  // namespace
@@ -67,9 +75,9 @@ std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to,
   return grpc::CreateCustomChannel(GrpcTarget(to), credentials, arguments);
 }
 
-PeerClient::PeerClient(election::Header header, EventInbox& inbox,
+PeerClient::PeerClient(election::Header header, EventInbox& inbox, PeerGuard& guard,
                        std::shared_ptr<grpc::ChannelCredentials> credentials)
-    : header_(std::move(header)), inbox_(inbox), credentials_(std::move(credentials)) {}
+    : header_(std::move(header)), inbox_(inbox), guard_(guard), credentials_(std::move(credentials)) {}
 
 // ------------------------------------------------------------------------------------------------------ channels
 
@@ -120,6 +128,7 @@ struct PeerClient::Call {
   Endpoint to;
   std::shared_ptr<grpc::Channel> channel;
   grpc::ClientContext context;
+  CallProof proof;
   Request request;
   Response response;
 };
@@ -142,6 +151,7 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
   call->to = envelope.to;
   call->channel = ChannelTo(envelope.to);
   call->context.set_deadline(DeadlineIn(envelope.timeout));
+  call->proof = guard_.Prove(call->context, MethodOf<Wire>(), envelope.to);
   v1::Election::Stub stub(call->channel);
   HandToGrpc(call.get());
   method(*stub.async(), &call->context, &call->request, &call->response,
@@ -150,12 +160,14 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
            if (!status.ok()) {
              DropChannel(call->to, call->channel);
              LogDebug("peers", "request failed", {{"peer", ToString(call->to)}, {"error", status.error_message()}});
+             guard_.OnFailure(status, call->to);
              inbox_.Post(election::CallFailed{call->id, FailureOf(status)});
+           } else if (!guard_.Answered(call->context, call->proof, call->to)) {
+             inbox_.Post(election::CallFailed{call->id, Failure::kClosed});
            } else if (auto reply = Decode(call->response); reply.ok()) {
              inbox_.Post(election::ReplyReceived{call->id, *std::move(reply)});
            } else {
-             LogWarning("peers", "an answer makes no sense: ignored",
-                        {{"peer", ToString(call->to)}, {"reason", std::string(reply.status().message())}});
+             guard_.refusals().Note(Refusals::Reason::kMalformed, call->to.ip, std::string(reply.status().message()));
              inbox_.Post(election::CallFailed{call->id, Failure::kClosed});
            }
            Leave(&call->context);
@@ -220,13 +232,17 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
   call->to = dial.to;
   call->channel = FreshChannel(dial.to, credentials_);
   call->context.set_deadline(DeadlineIn(deadline - ReadMonotonicClock()));
+  call->proof = guard_.Prove(call->context, MethodOf<v1::GreetRequest>(), dial.to);
   v1::Election::Stub stub(call->channel);
   HandToGrpc(call.get());
   stub.async()->Greet(&call->context, &call->request, &call->response,
                       [this, call = call.get()](const grpc::Status& status) {
                         TakeFromGrpc(call);
                         election::Dialled dialled{call->id, Outcome::kMute, {}};
-                        if (status.ok()) {
+                        guard_.OnFailure(status, call->to);
+                        // Of one who proves nothing nobody knows who it is: it is as good as silent, not proof that
+                        // another has taken the member's place.
+                        if (status.ok() && guard_.Answered(call->context, call->proof, call->to)) {
                           // Whatever answers without making sense is no member of ours: an identity of nobody.
                           dialled.outcome = Outcome::kAnswered;
                           if (auto header = Decode(call->response.header()); header.ok())
@@ -252,6 +268,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
   // With the client's mutex held.
   void Begin(const election::FollowerReport& first) {
     v1::Election::Stub stub(channel_);
+    proof_ = client_.guard_.Prove(context_, "Follow", to_);
     stub.async()->Follow(&context_, this);
     AddHold();  // writes come from outside of reactions; let go when the reads end
     HandToGrpc(this);
@@ -284,11 +301,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
   void OnReadDone(bool ok) override {
     TakeFromGrpc(this);
     absl::StatusOr<election::Beat> beat = absl::CancelledError();
-    if (ok) beat = Decode(response_);
-    if (ok && !beat.ok()) {
-      LogWarning("peers", "a beat makes no sense: stream closed",
-                 {{"peer", ToString(to_)}, {"reason", std::string(beat.status().message())}});
-    }
+    if (ok) beat = DecodeBeat();
     {
       const std::lock_guard lock(client_.mutex_);  // so that no beat follows CloseStream
       if (ok && !beat.ok()) context_.TryCancel();  // the next read fails
@@ -302,6 +315,20 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
     RemoveHold();
   }
 
+  // What has been read; a fault ends the stream.
+  absl::StatusOr<election::Beat> DecodeBeat() {
+    // The initial metadata has come before the first beat.
+    if (!proven_ && !client_.guard_.Answered(context_, proof_, to_)) {
+      return absl::UnauthenticatedError("whoever beats is no member");
+    }
+    proven_ = true;
+    absl::StatusOr<election::Beat> beat = Decode(response_);
+    if (!beat.ok()) {
+      client_.guard_.refusals().Note(Refusals::Reason::kMalformed, to_.ip, std::string(beat.status().message()));
+    }
+    return beat;
+  }
+
   void OnWriteDone(bool ok) override {
     const std::lock_guard lock(client_.mutex_);
     writing_ = false;
@@ -310,6 +337,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
 
   void OnDone(const grpc::Status& status) override {
     LogDebug("peers", "stream to a leader is over", {{"peer", ToString(to_)}, {"status", status.error_message()}});
+    client_.guard_.OnFailure(status, to_);
     {
       const std::lock_guard lock(client_.mutex_);
       if (!told_) client_.inbox_.Post(election::StreamClosed{id, FailureOf(status)});
@@ -325,6 +353,8 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
   const Endpoint to_;
   const std::shared_ptr<grpc::Channel> channel_;
   grpc::ClientContext context_;
+  CallProof proof_;
+  bool proven_ = false;          // by its first beat; of gRPC's reads alone
   v1::FollowRequest request_;    // of the write in progress
   v1::FollowResponse response_;  // of the read in progress
   std::optional<election::FollowerReport> waiting_;

@@ -21,6 +21,7 @@
 
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
+#include "coordinator/adapters/peer_guard.h"
 #include "coordinator/adapters/tcp_dial.h"
 #include "coordinator/election/messages.h"
 #include "coordinator/runtime/event_inbox.h"
@@ -50,7 +51,7 @@ class PeerClient final : public PeerSender {
   static constexpr Duration kLeastDialWindow = Millis(100);
 
   // `header` is what this member's dials carry.
-  PeerClient(election::Header header, EventInbox& inbox,
+  PeerClient(election::Header header, EventInbox& inbox, PeerGuard& guard,
              std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials());
   ~PeerClient() override;
 
@@ -84,6 +85,7 @@ class PeerClient final : public PeerSender {
 
   const election::Header header_;
   EventInbox& inbox_;
+  PeerGuard& guard_;
   const std::shared_ptr<grpc::ChannelCredentials> credentials_;
 
   std::mutex mutex_;  // guards what follows, and the streams' state

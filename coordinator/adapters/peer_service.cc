@@ -6,6 +6,7 @@
 
 #include "common/app/log.h"
 #include "common/net/clock.h"
+#include "coordinator/adapters/caller.h"
 #include "coordinator/adapters/handover.h"
 #include "coordinator/adapters/peer_codec.h"
 
@@ -17,6 +18,16 @@ using election::StreamId;
 
 grpc::Status Busy() {
   return {grpc::StatusCode::RESOURCE_EXHAUSTED, "this member has more requests waiting than it can answer"};
+}
+
+grpc::Status InOthersName() {
+  return {grpc::StatusCode::UNAUTHENTICATED, "the message says that it is from another member than has proved itself"};
+}
+
+grpc::ServerUnaryReactor* FinishAtOnce(grpc::CallbackServerContext* context, const grpc::Status& status) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(status);
+  return reactor;
 }
 
 bool IsLast(const election::Beat& beat) { return beat.state != election::LeaderState::kOpen; }
@@ -67,22 +78,25 @@ class PeerService::TypedCall final : public PendingCall {
   Response* const response_;  // gRPC's; valid until the call is finished
 };
 
-PeerService::PeerService(election::Header header, EventInbox& inbox) : header_(std::move(header)), inbox_(inbox) {}
+PeerService::PeerService(election::Header header, EventInbox& inbox, PeerGuard& guard)
+    : header_(std::move(header)), inbox_(inbox), guard_(guard) {}
 
 PeerService::~PeerService() = default;
 
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* PeerService::Receive(const char* rpc, grpc::CallbackServerContext* context,
                                                const Request* request, Response* response) {
+  const PeerGuard::Caller caller = guard_.Admit(*context, rpc);
+  if (!caller.status.ok()) return FinishAtOnce(context, caller.status);
   auto decoded = Decode(*request);
+  if (decoded.ok() && !guard_.Speaks(caller.sender, decoded->header.self, context->peer())) {
+    return FinishAtOnce(context, InOthersName());
+  }
   if (!decoded.ok()) {
     const std::string reason(decoded.status().message());
-    LogWarning("peers", "a request makes no sense: refused",
-               {{"peer", context->peer()}, {"request", rpc}, {"reason", reason}});
+    guard_.refusals().Note(Refusals::Reason::kMalformed, PeerIp(context->peer()), std::string(rpc) + ": " + reason);
     Encode(election::Reply(election::Refusal{header_, "malformed: " + reason}), response);
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+    return FinishAtOnce(context, grpc::Status::OK);
   }
 
   FinishOverdue();
@@ -96,9 +110,8 @@ grpc::ServerUnaryReactor* PeerService::Receive(const char* rpc, grpc::CallbackSe
     }
   }
   if (call == nullptr) {
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(Busy());
-    return reactor;
+    guard_.refusals().Note(Refusals::Reason::kOverload, PeerIp(context->peer()), rpc);
+    return FinishAtOnce(context, Busy());
   }
   if (!inbox_.Offer(election::RequestReceived{call->id, *std::move(decoded)}) && Take(call->id) != nullptr) {
     call->End(Busy());
@@ -140,10 +153,9 @@ void PeerService::Reply(election::SendReply reply) {
 grpc::ServerUnaryReactor* PeerService::Greet(grpc::CallbackServerContext* context, const v1::GreetRequest* request,
                                              v1::GreetResponse* response) {
   if (!request->only_identify()) return Receive("Greet", context, request, response);
-  Encode(header_, response->mutable_header());
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+  const PeerGuard::Caller caller = guard_.Admit(*context, "Greet");
+  if (caller.status.ok()) Encode(header_, response->mutable_header());
+  return FinishAtOnce(context, caller.status);
 }
 
 grpc::ServerUnaryReactor* PeerService::Campaign(grpc::CallbackServerContext* context,
@@ -178,8 +190,9 @@ grpc::ServerUnaryReactor* PeerService::TakeOver(grpc::CallbackServerContext* con
 // One follower's stream, at the leader's side. Its state is guarded by the service's mutex. Deletes itself in OnDone.
 class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse> {
  public:
-  FollowStream(PeerService& service, StreamId stream_id, std::string peer)
-      : id(stream_id), service_(service), peer_(std::move(peer)) {}
+  // `sender`: who has proved to be at the other end.
+  FollowStream(PeerService& service, StreamId stream_id, std::string peer, std::string sender)
+      : id(stream_id), service_(service), peer_(std::move(peer)), sender_(std::move(sender)) {}
 
   void Begin() {
     HandToGrpc(this);
@@ -235,15 +248,12 @@ class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::Follo
   void OnReadDone(bool ok) override {
     TakeFromGrpc(this);
     absl::StatusOr<election::FollowerReport> report = absl::CancelledError("the follower has closed its side");
-    if (ok) report = Decode(request_);
-    if (ok && !report.ok()) {
-      LogWarning("peers", "a follower's report makes no sense: stream closed",
-                 {{"peer", peer_}, {"reason", std::string(report.status().message())}});
-    }
+    if (ok) report = DecodeReport();
     const std::lock_guard lock(service_.mutex_);  // so that no report follows CloseStream
     if (!report.ok()) {
       Report();
-      End(ok ? grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, std::string(report.status().message()))
+      End(ok ? grpc::Status(static_cast<grpc::StatusCode>(report.status().code()),
+                            std::string(report.status().message()))
              : grpc::Status::OK);
       return;
     }
@@ -251,6 +261,18 @@ class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::Follo
     // A report that finds no room is dropped: the next one says the same, and newer.
     if (!told_) (void)service_.inbox_.Offer(election::ReportReceived{id, *std::move(report)});
     StartRead(&request_);
+  }
+
+  // What has been read; a fault ends the stream.
+  absl::StatusOr<election::FollowerReport> DecodeReport() {
+    absl::StatusOr<election::FollowerReport> report = Decode(request_);
+    if (!report.ok()) {
+      const std::string reason(report.status().message());
+      service_.guard_.refusals().Note(Refusals::Reason::kMalformed, PeerIp(peer_), "Follow: " + reason);
+    } else if (!service_.guard_.Speaks(sender_, report->header.self, peer_)) {
+      return absl::UnauthenticatedError(InOthersName().error_message());
+    }
+    return report;
   }
 
   void OnWriteDone(bool ok) override {
@@ -280,6 +302,7 @@ class PeerService::FollowStream final : public grpc::ServerBidiReactor<v1::Follo
 
   PeerService& service_;
   const std::string peer_;
+  const std::string sender_;
   v1::FollowRequest request_;    // of the read in progress
   v1::FollowResponse response_;  // of the write in progress
 
@@ -295,19 +318,25 @@ grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse>* PeerService::Fol
     grpc::CallbackServerContext* context) {
   class Refused final : public grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse> {
    public:
-    Refused() { Finish(Busy()); }
+    explicit Refused(const grpc::Status& status) { Finish(status); }
     void OnDone() override { delete this; }
   };
 
+  PeerGuard::Caller caller = guard_.Admit(*context, "Follow");
+  if (!caller.status.ok()) return new Refused(caller.status);
+  const auto busy = [&] {
+    guard_.refusals().Note(Refusals::Reason::kOverload, PeerIp(context->peer()), "Follow");
+    return new Refused(Busy());
+  };
   FollowStream* stream = nullptr;
   {
     const std::lock_guard lock(mutex_);
-    if (streams_.size() >= kMaxStreams) return new Refused;
-    stream = new FollowStream(*this, next_stream_, context->peer());
+    if (streams_.size() >= kMaxStreams) return busy();
+    stream = new FollowStream(*this, next_stream_, context->peer(), std::move(caller.sender));
     next_stream_ += 2;
     if (!inbox_.Offer(election::FollowOpened{stream->id})) {
       delete stream;
-      return new Refused;
+      return busy();
     }
     streams_.emplace(stream->id, stream);
     stream->Begin();

@@ -17,6 +17,7 @@
 #include <mutex>
 
 #include "common/base/time.h"
+#include "coordinator/adapters/peer_guard.h"
 #include "coordinator/election/messages.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
@@ -34,7 +35,7 @@ class PeerService final : public v1::Election::CallbackService, public PeerAnswe
   static constexpr Duration kAnswerLimit = Seconds(30);
 
   // `header` is what identifies this member to a dial; its highest_term is left at 0.
-  PeerService(election::Header header, EventInbox& inbox);
+  PeerService(election::Header header, EventInbox& inbox, PeerGuard& guard);
   ~PeerService() override;  // after the server has been shut down
 
   // PeerAnswerer
@@ -73,6 +74,7 @@ class PeerService final : public v1::Election::CallbackService, public PeerAnswe
 
   const election::Header header_;
   EventInbox& inbox_;
+  PeerGuard& guard_;
 
   std::mutex mutex_;  // guards what follows, and the streams' state
   election::RequestId next_request_ = 1;

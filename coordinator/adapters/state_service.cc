@@ -120,6 +120,7 @@ grpc::ServerUnaryReactor* StateService::GetState(grpc::CallbackServerContext* co
       return;
     }
     *response = Describe(hive_, *snapshot);
+    refusals_.AddTo(response);
     reactor->Finish(grpc::Status::OK);
   });
   if (!asked) reactor->Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many ask at once, or it is stopping"});

@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "coordinator/adapters/refusals.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "hive/v1/hive.grpc.pb.h"
 
@@ -18,7 +19,8 @@ v1::GetStateResponse Describe(const std::string& hive, const Snapshot& snapshot)
 
 class StateService final : public v1::Hive::CallbackService {
  public:
-  StateService(std::string hive, EventInbox& inbox) : hive_(std::move(hive)), inbox_(inbox) {}
+  StateService(std::string hive, EventInbox& inbox, const Refusals& refusals)
+      : hive_(std::move(hive)), inbox_(inbox), refusals_(refusals) {}
 
   grpc::ServerUnaryReactor* GetState(grpc::CallbackServerContext* context, const v1::GetStateRequest* request,
                                      v1::GetStateResponse* response) override;
@@ -28,6 +30,7 @@ class StateService final : public v1::Hive::CallbackService {
  private:
   const std::string hive_;
   EventInbox& inbox_;
+  const Refusals& refusals_;
 };
 
 }  // namespace hive::coordinator

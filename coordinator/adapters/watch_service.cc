@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/net/clock.h"
+#include "coordinator/adapters/caller.h"
 #include "coordinator/adapters/peer_codec.h"
 
 namespace hive::coordinator {
@@ -101,7 +102,8 @@ class WatchService::Watcher final : public grpc::ServerBidiReactor<v1::WatchRequ
   bool finished_ = false;
 };
 
-WatchService::WatchService(Options options) : options_(std::move(options)), beat_([this] { Beat(); }) {}
+WatchService::WatchService(Options options, PeerGuard& guard)
+    : options_(std::move(options)), guard_(guard), beat_([this] { Beat(); }) {}
 
 WatchService::~WatchService() {
   {
@@ -150,15 +152,21 @@ v1::WatchResponse WatchService::Response(uint64_t echoed_sequence) const {
   return response;
 }
 
-grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* WatchService::Watch(grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* WatchService::Watch(
+    grpc::CallbackServerContext* context) {
   class Refused final : public grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse> {
    public:
-    Refused() { Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watch this coordinator: try another member"}); }
+    explicit Refused(const grpc::Status& status) { Finish(status); }
     void OnDone() override { delete this; }
   };
 
+  const PeerGuard::Caller caller = guard_.Admit(*context, "Watch");
+  if (!caller.status.ok()) return new Refused(caller.status);
   const std::lock_guard lock(mutex_);
-  if (watchers_.size() >= kMaxWatchers) return new Refused;
+  if (watchers_.size() >= kMaxWatchers) {
+    guard_.refusals().Note(Refusals::Reason::kOverload, PeerIp(context->peer()), "Watch");
+    return new Refused({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watch this coordinator: try another member"});
+  }
   auto* watcher = new Watcher(*this);
   watchers_.insert(watcher);
   watcher->Begin();

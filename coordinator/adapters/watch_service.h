@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "common/base/time.h"
+#include "coordinator/adapters/peer_guard.h"
 #include "coordinator/election/messages.h"
 #include "coordinator/runtime/ports.h"
 #include "hive/v1/leader_watch.grpc.pb.h"
@@ -36,7 +37,7 @@ class WatchService final : public v1::LeaderWatch::CallbackService, public Watch
     Duration beat_interval{0};
     Duration lease{0};
   };
-  explicit WatchService(Options options);
+  WatchService(Options options, PeerGuard& guard);
   ~WatchService() override;  // after the server has been shut down
 
   void Publish(const election::LeaderView& view) override;
@@ -52,6 +53,7 @@ class WatchService final : public v1::LeaderWatch::CallbackService, public Watch
   void Beat();
 
   const Options options_;
+  PeerGuard& guard_;
   mutable std::mutex mutex_;  // guards what follows, and the watchers' state
   std::condition_variable wake_;
   bool ending_ = false;

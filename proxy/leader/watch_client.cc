@@ -112,6 +112,13 @@ class WatchClient::Core {
     if (source == nullptr || !source->stream) return;
     if (const auto* ended = std::get_if<WatchStream::Ended>(&arrived.event)) {
       LogDebug("watch", "the stream ended", {{"coordinator", ToString(source->endpoint)}, {"why", ended->why}});
+      if (ended->distrust && (!distrust_told_ || now - *distrust_told_ >= kDistrustInterval)) {
+        distrust_told_ = now;
+        LogWarning("watch",
+                   "a coordinator and this proxy do not know the same secret: give them the same --peer-secret-file or "
+                   "redis password",
+                   {{"coordinator", ToString(source->endpoint)}, {"why", ended->why}});
+      }
       Abandon(*source, now + (source->answering   ? Duration::zero()
                               : source == &other_ ? kNextOtherDelay
                                                   : kRetryDelay));
@@ -141,7 +148,7 @@ class WatchClient::Core {
       source.stream_id = ++newest_stream_id_;
       source.sent = {};
       source.last_heard = source.next_ask = now;
-      source.stream = WatchStream::Open(source.endpoint, options_.credentials,
+      source.stream = WatchStream::Open(source.endpoint, options_.credentials, options_.secrets->Current(),
                                         [inbox = inbox_, id = source.stream_id](WatchStream::Event event) {
                                           // A full inbox means a thread that stands still: what it would have heard is
                                           // stale by the time it goes on, and the next answer says it again.
@@ -221,6 +228,7 @@ class WatchClient::Core {
   bool connected_ = false;
   bool complained_ = false;
   Instant silent_since_{};
+  std::optional<Instant> distrust_told_;
 
   std::thread thread_;  // last: it uses all of the above
 };

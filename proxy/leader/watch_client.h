@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "common/app/peer_secrets.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "proxy/leader/leader_view.h"
@@ -30,12 +31,16 @@ class WatchClient {
   static constexpr Duration kRetryDelay = Millis(100);
   // Between a member that could not be reached and the next one.
   static constexpr Duration kNextOtherDelay = Millis(20);
+  // Between two complaints about coordinators that do not know this proxy's secret, or it theirs.
+  static constexpr Duration kDistrustInterval = Seconds(30);
   // Events that may wait for the thread: some per stream and second are usual, with two streams at most.
   static constexpr size_t kMaxEvents = 4096;
 
   struct Options {
     Endpoint coordinator;                                                                        // this pod's own
     std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();  // towards all of them
+    // What they must prove to this proxy, and it to them.
+    std::shared_ptr<const PeerSecretSource> secrets = std::make_shared<PeerSecretSource>();
   };
   // What the listener is told, on the watch's thread, at every change; a renewed lease is one.
   struct News {

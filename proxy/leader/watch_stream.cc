@@ -5,8 +5,15 @@
 #include <mutex>
 #include <utility>
 
+#include "common/app/peer_proof.h"
+#include "common/app/proof_metadata.h"
+
 namespace hive::proxy {
 namespace {
+
+// What this end's proof says.
+constexpr char kWatch[] = "Watch";
+constexpr char kSender[] = "proxy";
 
 // "ipv4:10.0.0.1:7400" and "ipv6:[fd00::1]:7400": names that gRPC does not try to resolve.
 std::string Target(const Endpoint& endpoint) {
@@ -30,8 +37,13 @@ class Stream final : public WatchStream,
                      public grpc::ClientBidiReactor<hive::v1::WatchRequest, hive::v1::WatchResponse>,
                      public std::enable_shared_from_this<Stream> {
  public:
-  Stream(const Endpoint& coordinator, const std::shared_ptr<grpc::ChannelCredentials>& credentials, EventSink on_event)
-      : on_event_(std::move(on_event)), stub_(hive::v1::LeaderWatch::NewStub(FreshChannel(coordinator, credentials))) {}
+  Stream(const Endpoint& coordinator, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+         std::shared_ptr<const PeerSecrets> secrets, EventSink on_event)
+      : on_event_(std::move(on_event)),
+        proof_(std::move(secrets), kWatch, kSender, coordinator),
+        stub_(hive::v1::LeaderWatch::NewStub(FreshChannel(coordinator, credentials))) {
+    if (!proof_.value().empty()) context_.AddMetadata(kProofKey, proof_.value());
+  }
 
   void Start() {
     self_ = shared_from_this();
@@ -59,7 +71,13 @@ class Stream final : public WatchStream,
  private:
   void OnReadDone(bool ok) override {
     if (!ok) return Release();
-    on_event_(Answer{response_});
+    if (!proven_ && !proof_.AnsweredBy(MetadataValue(context_.GetServerInitialMetadata(), kProofAnswerKey))) {
+      impostor_ = true;
+      context_.TryCancel();  // the next read fails
+    } else {
+      proven_ = true;
+      on_event_(Answer{response_});
+    }
     StartRead(&response_);
   }
 
@@ -71,7 +89,10 @@ class Stream final : public WatchStream,
   }
 
   void OnDone(const grpc::Status& status) override {
-    on_event_(Ended{status.error_message().empty() ? "the stream ended" : status.error_message()});
+    Ended ended{status.error_message(), status.error_code() == grpc::StatusCode::UNAUTHENTICATED};
+    if (ended.why.empty()) ended.why = "the stream ended";
+    if (impostor_) ended = {"whoever answers does not prove the members' secret", true};
+    on_event_(std::move(ended));
     const std::shared_ptr<Stream> self = std::move(self_);
   }
 
@@ -86,6 +107,9 @@ class Stream final : public WatchStream,
   }
 
   const EventSink on_event_;
+  const CallProof proof_;
+  bool proven_ = false;    // so is the answering end; of gRPC's reads alone
+  bool impostor_ = false;  // it is not
   const std::unique_ptr<hive::v1::LeaderWatch::Stub> stub_;
   grpc::ClientContext context_;
   hive::v1::WatchResponse response_;  // gRPC's, between StartRead and OnReadDone
@@ -100,8 +124,8 @@ class Stream final : public WatchStream,
 
 std::shared_ptr<WatchStream> WatchStream::Open(const Endpoint& coordinator,
                                                const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-                                               EventSink on_event) {
-  auto stream = std::make_shared<Stream>(coordinator, credentials, std::move(on_event));
+                                               const std::shared_ptr<const PeerSecrets>& secrets, EventSink on_event) {
+  auto stream = std::make_shared<Stream>(coordinator, credentials, secrets, std::move(on_event));
   stream->Start();
   return stream;
 }

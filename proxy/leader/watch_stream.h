@@ -11,6 +11,7 @@
 #include <string>
 #include <variant>
 
+#include "common/app/peer_secrets.h"
 #include "common/base/endpoint.h"
 #include "hive/v1/leader_watch.grpc.pb.h"
 
@@ -22,7 +23,8 @@ class WatchStream {
     hive::v1::WatchResponse response;
   };
   struct Ended {
-    std::string why;  // for the log
+    std::string why;        // for the log
+    bool distrust = false;  // one of the two does not prove the members' secret to the other
   };
   using Event = std::variant<Answer, Ended>;
   using EventSink = std::function<void(Event)>;
@@ -37,7 +39,7 @@ class WatchStream {
 
   static std::shared_ptr<WatchStream> Open(const Endpoint& coordinator,
                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-                                           EventSink on_event);
+                                           const std::shared_ptr<const PeerSecrets>& secrets, EventSink on_event);
 };
 
 }  // namespace hive::proxy

@@ -38,10 +38,13 @@ class PeersTest : public testing::Test {
 
   Recorder there;
   Recorder here;
-  PeerService service{kServer, there.inbox};
+  PeerSecretSource secrets;
+  PeerGuard guard_there{secrets, kServer.self, kServer.coordinator};
+  PeerGuard guard_here{secrets, kAsker.self, kAsker.coordinator};
+  PeerService service{kServer, there.inbox, guard_there};
   std::unique_ptr<GrpcServer> server;
   Endpoint at;
-  PeerClient client{kAsker, here.inbox};
+  PeerClient client{kAsker, here.inbox, guard_here};
 };
 
 TEST_F(PeersTest, EveryRequestFindsItsReply) {

@@ -37,7 +37,9 @@ class WatchServiceTest : public testing::Test {
     return response;
   }
 
-  WatchService service{{"hive", Millis(10), Millis(700)}};
+  PeerSecretSource secrets;
+  PeerGuard guard{secrets, {"127.0.0.1", 1}, {"127.0.0.1", 7400}};
+  WatchService service{{"hive", Millis(10), Millis(700)}, guard};
   std::unique_ptr<GrpcServer> server;
   std::unique_ptr<v1::LeaderWatch::Stub> stub;
   grpc::ClientContext context;

@@ -335,7 +335,11 @@ TEST_F(LeaderChangeTest, RedisWithAPassword) {
   FILE* f = fopen(file.c_str(), "w");
   fputs("secret\n", f);
   fclose(f);
-  StartProxy({"--redis-password-file=" + file});
+  const std::string secret = folder_ + "/peer-secret";  // the fake coordinator proves none
+  f = fopen(secret.c_str(), "w");
+  fputs("none\n", f);
+  fclose(f);
+  StartProxy({"--redis-password-file=" + file, "--peer-secret-file=" + secret});
   RespClient client(proxy_);
   EXPECT_TRUE(client.Command({"GET", "k"}).starts_with("-NOAUTH"));
   EXPECT_EQ(client.Command({"AUTH", "secret"}), "+OK\r\n");
