@@ -28,11 +28,22 @@ LeaderView::Verdict LeaderView::Heard(Instant now, bool own, const WatchAnswer& 
   const bool newer = answer.leader.term > snapshot_.leader.term;
   if (!same && !newer && now < snapshot_.lease_until) return Verdict::kOutdated;
 
-  Instant lease_until = same ? snapshot_.lease_until : Instant{};
+  LeaderSnapshot next;
+  next.leader = answer.leader;
+  next.write_state = answer.write_state;
+  if (same) next.lease_until = snapshot_.lease_until;
   if (answer.asked) {
-    lease_until = std::max(lease_until, LeaseEnd(*answer.asked, answer.claim_age, answer.lease));
+    next.lease_until = std::max(next.lease_until, LeaseEnd(*answer.asked, answer.claim_age, answer.lease));
   }
-  snapshot_ = LeaderSnapshot{answer.leader, answer.write_state, lease_until};
+  // Between two leaderships there may be a moment without.
+  if (answer.leader == latest_.leader) {
+    next.handed_over = latest_.handed_over;
+    next.former_lease_until = latest_.former_lease_until;
+  } else {
+    next.handed_over = latest_.write_state == WriteState::kHold;
+    next.former_lease_until = latest_.lease_until;
+  }
+  snapshot_ = latest_ = next;
   return Verdict::kBelieved;
 }
 

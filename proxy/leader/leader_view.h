@@ -48,6 +48,12 @@ struct LeaderSnapshot {
   WriteState write_state = WriteState::kNoLeader;
   Instant lease_until{};  // end of the right to act on `leader`; renewed with about every answer
 
+  // How the leadership before this one ended. Leaders hold writes before they hand over, so one whose last word was
+  // HOLD has (all but surely) had its redis caught up with, parked and only then succeeded: what it still answers
+  // holds.
+  bool handed_over = false;
+  Instant former_lease_until{};  // ... for as long as its lease would have run
+
   // Whether new commands that write may be sent to the leader.
   bool MayWrite(Instant now) const { return !leader.empty() && write_state == WriteState::kOpen && now < lease_until; }
 
@@ -57,6 +63,10 @@ struct LeaderSnapshot {
     return !leader.empty() && (write_state == WriteState::kOpen || write_state == WriteState::kHold) &&
            now < lease_until;
   }
+
+  // The same of a reply that the former leader's redis still owes after it has handed over. Without its lease it may
+  // have been succeeded twice since, and by one that never saw the write.
+  bool MayConfirmFormerWrites(Instant now) const { return handed_over && now < former_lease_until; }
 
   friend bool operator==(const LeaderSnapshot&, const LeaderSnapshot&) = default;
 };
@@ -94,6 +104,7 @@ class LeaderView {
 
  private:
   LeaderSnapshot snapshot_;
+  LeaderSnapshot latest_;  // the latest one with a leader, as last heard
   std::string hive_;
   std::vector<Endpoint> coordinators_;
 };

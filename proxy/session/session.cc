@@ -92,10 +92,13 @@ void Session::BodyEnded(Instant now) {
   body_ = BodyState::kNone;
 }
 
-// Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
 bool Session::MayPass(const Command& command, const Gates& gates) const {
-  return gates.leader &&
-         (command.effect != resp::Effect::kWrite || command.queued || command.discard_instead || gates.writes);
+  if (!gates.leader || gates.writes) return gates.leader;
+  // Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
+  if (command.queued || command.discard_instead) return true;
+  // A transaction begun now could not end here, and would be lost with the leadership that is about to move.
+  if (command.connection == ConnectionCommand::kMulti || command.connection == ConnectionCommand::kWatch) return false;
+  return command.effect != resp::Effect::kWrite;
 }
 
 void Session::SkipAnsweredHere() {
@@ -215,6 +218,11 @@ void Session::Sent(size_t bytes, Instant now) {
     command.since = now;
   }
   CheckOpaque();
+}
+
+bool Session::AwaitsReplies() const {
+  if (!link_up_ || opaque_ || pinned_ || broken_) return false;
+  return has_in_flight() || body_ == BodyState::kSending || reply_begun_;
 }
 
 bool Session::waits_on_server() const {

@@ -151,6 +151,9 @@ class Session {
 
   bool has_unsent() const { return sent_ < queue_.size(); }
   bool has_in_flight() const { return sent_ > 0; }
+  // Whether replies are still to come on this link that would be worth waiting for, were another leader announced:
+  // afterwards the client can go on at that one.
+  bool AwaitsReplies() const;
   // Whether a command waits for something to happen (BLPOP), messages are subscribed to, or the connection is opaque: a
   // client that hangs up must not be waited for.
   bool waits_on_server() const;

@@ -41,7 +41,7 @@ void Client::OnReady(uint32_t ready) {
     // Reading is paused. A client whose commands are held has gone: they are dropped. Else what it sent before is read
     // in its time, and the end of it then.
     peer_told_ = true;
-    if (session_.has_unsent() && !loop_.gates().leader) Close();
+    if (session_.has_unsent() && !gates().writes) Close();
   }
   if (!closed_) Settle();
 }
@@ -76,7 +76,7 @@ bool Client::ParseKept() {
 void Client::OnEnd() {
   half_closed_ = true;
   half_closed_at_ = loop_.now();
-  const Gates gates = loop_.gates();
+  const Gates gates = this->gates();
   const bool nothing_comes = !session_.has_unsent() && !session_.has_in_flight() && to_client_.empty();
   const bool held = session_.has_unsent() && !(gates.leader && gates.writes);
   if (parted_ || nothing_comes || held || session_.waits_on_server() || session_.body(gates) != BodyState::kNone) {
@@ -88,7 +88,7 @@ void Client::OnEnd() {
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
   while (at < bytes.size() && !session_.last_command_taken()) {
-    const BodyState body = session_.body(loop_.gates());
+    const BodyState body = session_.body(gates());
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
     const std::string_view rest = bytes.substr(at);
     switch (requests_.Scan(rest)) {
@@ -126,7 +126,7 @@ size_t Client::Parse(std::string_view bytes) {
 
 // The command at the front has not come in full. Too large to be kept, it is relayed as it comes. True: scan again.
 bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
-  const BodyState body = session_.body(loop_.gates());
+  const BodyState body = session_.body(gates());
   if (body == BodyState::kNone) {
     if (requests_.known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
     const resp::Request head = requests_.request(rest);
@@ -234,6 +234,8 @@ void Client::Part() {
 void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
+  if (closed_) return;
+  if (link_is_former_ && !session_.AwaitsReplies()) EndLink(LinkEnd::kCut);
   if (closed_) return;
   if (!link_ && session_.WantsLink() && loop_.gates().leader) OpenLink();
   if (closed_) return;

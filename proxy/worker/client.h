@@ -37,8 +37,10 @@ class Client final : private Poller::Handler, private Link::Owner {
   // Begins to read. False: the kernel refuses to watch the socket.
   [[nodiscard]] bool Start();
 
-  // Another leader: the link to the old one is cut.
-  void CutLink();
+  // Another leader: the link to the old one is cut. At once, unless `handed_over`: then not before that one has
+  // answered what it was sent, or PatienceIsOver().
+  void LeaderChanged(bool handed_over);
+  void PatienceIsOver();
   // Something that it may have waited for has changed: a leader, a lease, memory.
   void Resume();
   // What waits is looked at every kWaitingTick.
@@ -78,6 +80,7 @@ class Client final : private Poller::Handler, private Link::Owner {
   void OnLinkDown(const absl::Status& why) override;
   void OpenLink();
   void EndLink(LinkEnd end);
+  Gates gates() const;
   void SendCommands();
   void ReadReplies();
   void RelayKept();
@@ -109,6 +112,7 @@ class Client final : private Poller::Handler, private Link::Owner {
   ByteQueue unjudged_;                                // the beginning of a reply, or replies that are withheld
   ReplyAction part_action_ = ReplyAction::kNeedMore;  // of the reply that has come in part; kNeedMore: none
   bool withheld_ = false;
+  bool link_is_former_ = false;  // to the redis of a leader that has handed over: nothing new is sent on it
 
   ByteQueue to_client_;
   uint64_t taken_ = 0;     // bytes that the client's socket took

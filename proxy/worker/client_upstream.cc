@@ -46,11 +46,24 @@ void Client::OnLinkWritable() {
   Settle();
 }
 
-void Client::CutLink() {
+void Client::LeaderChanged(bool handed_over) {
   if (closed_ || !link_) return;
+  if (handed_over && !link_is_former_ && session_.AwaitsReplies()) {
+    link_is_former_ = true;
+    return Resume();  // what was withheld while nobody led
+  }
   EndLink(LinkEnd::kCut);
   if (!closed_) Settle();
 }
+
+void Client::PatienceIsOver() {
+  if (closed_ || !link_is_former_) return;
+  EndLink(LinkEnd::kCut);
+  if (!closed_) Settle();
+}
+
+// What may be sent on the link there is.
+Gates Client::gates() const { return link_is_former_ ? Gates{} : loop_.gates(); }
 
 // The link has ended, or ends now. May close the client.
 void Client::EndLink(LinkEnd end) {
@@ -58,19 +71,21 @@ void Client::EndLink(LinkEnd end) {
   if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
   link_->Close();
   loop_.Retire(std::move(link_));
+  const bool was_former = std::exchange(link_is_former_, false);
   // No client tries again before the probe, which sets the pace, has seen a master.
-  if (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady) loop_.SuspectLeader();
+  if (!was_former && (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady)) loop_.SuspectLeader();
   replies_ = {};
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;
   withheld_ = false;
-  if (!session_.LinkEnded(end, loop_.last_answer(), loop_.now())) return Close();
+  const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
+  if (!session_.LinkEnded(end, last_answer, loop_.now())) return Close();
   body_.Clear();
   body_ends_ = false;
 }
 
 void Client::SendCommands() {
-  const Gates gates = loop_.gates();
+  const Gates gates = this->gates();
   while (link_ && link_->up()) {
     const std::string_view bytes = session_.ToSend(gates);
     if (bytes.empty()) return;
@@ -110,7 +125,11 @@ void Client::ReadReplies() {
   const ssize_t n = link_->Read(buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return EndLink(LinkEnd::kCrashed);
-  loop_.NoteAnswer();
+  if (link_is_former_) {
+    loop_.NoteFormerAnswer();
+  } else {
+    loop_.NoteAnswer();
+  }
   const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
   if (unjudged_.empty()) {
     const size_t used = Relay(bytes);
@@ -132,7 +151,7 @@ void Client::RelayKept() {
 
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
 size_t Client::Relay(std::string_view bytes) {
-  Run run{bytes, loop_.may_confirm_writes()};
+  Run run{bytes, link_is_former_ ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes()};
   bool more = true;
   while (more && run.at < bytes.size()) {
     const std::string_view rest = bytes.substr(run.at);
@@ -205,7 +224,7 @@ bool Client::RelayPart(Run& run) {
 
 // Does as was decided with the next `size` bytes. False: stop here.
 bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
-  if (decision.leader_refused) loop_.SuspectLeader();
+  if (decision.leader_refused && !link_is_former_) loop_.SuspectLeader();
   switch (decision.action) {
     case ReplyAction::kRelay:
       run.at += size;

@@ -15,6 +15,10 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       probe_(poller_, {options_.redis_user, options_.redis_password},
              {[this] { OnMaster(); },
               [this](std::shared_ptr<const resp::CommandTable> commands) { commands_ = std::move(commands); }}),
+      patience_(poller_,
+                [this] {
+                  for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
+                }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
   poller_.SetBeforeSleep([this] { FreeRetired(); });
@@ -41,14 +45,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
   if (snapshot.leader.empty()) return;
 
   if (!linked_.SameRedis(snapshot.leader)) {
-    linked_ = snapshot.leader;
-    verified_ = false;
-    last_answer_ = {};
-    probe_.Start(linked_.redis, /*read_commands=*/true);
-    LogInfo("leader", "commands go to a new leader",
-            {{"term", linked_.term}, {"member", linked_.ip}, {"redis", ToString(linked_.redis)}});
-    // Clients that are closed stay in the vector until the end of the turn.
-    for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->CutLink();
+    MoveToLeader(snapshot);
   } else if (before.term != snapshot.leader.term) {
     // The same redis under a new term: its links stay, but it must show that it is a master.
     linked_ = snapshot.leader;
@@ -59,6 +56,21 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
       (may_confirm_writes() && !confirmed_before)) {
     ReleaseWaiting();
   }
+}
+
+void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
+  linked_ = snapshot.leader;
+  verified_ = false;
+  former_last_answer_ = std::exchange(last_answer_, {});
+  probe_.Start(linked_.redis, /*read_commands=*/true);
+  LogInfo("leader", "commands go to a new leader",
+          {{"term", linked_.term},
+           {"member", linked_.ip},
+           {"redis", ToString(linked_.redis)},
+           {"handed_over", snapshot.handed_over}});
+  // Clients that are closed stay in the vector until the end of the turn.
+  for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->LeaderChanged(snapshot.handed_over);
+  if (snapshot.handed_over) patience_.StartIn(kHandoverPatience);
 }
 
 void EventLoop::SuspectLeader() {
@@ -77,6 +89,8 @@ Gates EventLoop::gates() const {
 }
 
 bool EventLoop::may_confirm_writes() const { return snapshot_.MayConfirmWrites(ReadMonotonicClock()); }
+
+bool EventLoop::may_confirm_former_writes() const { return snapshot_.MayConfirmFormerWrites(ReadMonotonicClock()); }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Clients

@@ -53,12 +53,17 @@ class EventLoop {
   // longer than a lease.
   Gates gates() const;
   bool may_confirm_writes() const;
+  // The same for what the former leader's redis still answers after it has handed over.
+  bool may_confirm_former_writes() const;
   const Leadership& leader() const { return linked_; }
   // The leader's redis has closed a link, or says that it does not lead: it must show itself a master again.
   void SuspectLeader();
   // The leader's redis has answered somebody.
   void NoteAnswer() { last_answer_ = now(); }
   Instant last_answer() const { return last_answer_; }
+  // When the leader before this one's last did.
+  void NoteFormerAnswer() { former_last_answer_ = now(); }
+  Instant former_last_answer() const { return former_last_answer_; }
 
   // A client's memory has changed.
   void Account(size_t before, size_t after) { memory_ += after - before; }
@@ -75,6 +80,7 @@ class EventLoop {
 
  private:
   void OnLeader(const LeaderSnapshot& snapshot);
+  void MoveToLeader(const LeaderSnapshot& snapshot);
   void OnMaster();
   void ReleaseWaiting();
   void ReleaseSome();
@@ -91,7 +97,9 @@ class EventLoop {
   Leadership linked_;        // whose redis clients are linked to: the latest leader, even while there is none
   bool verified_ = false;    // ... and it has said that it is a master
   Instant last_answer_{};
+  Instant former_last_answer_{};
   LeaderProbe probe_;
+  Timer patience_;  // with the former leader's redis, after a handover
 
   size_t memory_ = 0;
   bool parting_ = false;

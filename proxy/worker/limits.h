@@ -40,6 +40,11 @@ inline constexpr Duration kSlowReaderGrace = Seconds(5);
 // A client that has sent its commands and closed its direction (`printf ... | nc`) gets what it asked for within this.
 inline constexpr Duration kHalfClosedGrace = Seconds(1);
 
+// After a handover, how long a redis that led before may take to answer what it was sent. Writes that its CLIENT PAUSE
+// has caught are answered as soon as the coordinator lifts it, within milliseconds; should that be lost, their clients
+// do not wait for the pause to run out (handover_timeout, 5 s), but are closed after this.
+inline constexpr Duration kHandoverPatience = Millis(500);
+
 // How often what waits is looked at: held commands that expire, links to be tried again, slow readers.
 inline constexpr Duration kWaitingTick = Millis(50);
 

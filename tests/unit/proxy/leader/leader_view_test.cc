@@ -144,6 +144,45 @@ TEST(LeaderViewTest, WriteStates) {
   }
 }
 
+WatchAnswer Saying(WriteState state, WatchAnswer answer) {
+  answer.write_state = state;
+  return answer;
+}
+
+TEST(LeaderViewTest, ALeaderWhoseLastWordWasHoldHasHandedOver) {
+  const struct {
+    WriteState last_word;
+    bool nobody_between;
+    bool handed_over;
+  } kTable[] = {
+      {WriteState::kOpen, false, false},   {WriteState::kHold, false, true}, {WriteState::kHold, true, true},
+      {WriteState::kFenced, false, false}, {WriteState::kOpen, true, false},
+  };
+  for (const auto& row : kTable) {
+    LeaderView view;
+    view.Heard(At(1), kOwn, Answer(Leader(1, "10.0.0.1"), At(0)));
+    view.Heard(At(100), kOwn, Saying(row.last_word, Answer(Leader(1, "10.0.0.1"), At(99))));
+    if (row.nobody_between) view.Heard(At(110), kOwn, Answer({}, At(105)));
+    view.Heard(At(120), kOwn, Answer(Leader(2, "10.0.0.2"), At(115)));
+    EXPECT_EQ(view.snapshot().handed_over, row.handed_over);
+    // The redis that led before may be believed for as long as its own lease would have run, and no longer.
+    EXPECT_EQ(view.snapshot().MayConfirmFormerWrites(At(798)), row.handed_over);
+    EXPECT_FALSE(view.snapshot().MayConfirmFormerWrites(At(799)));
+    // Beats of the new one change nothing about that.
+    view.Heard(At(220), kOwn, Answer(Leader(2, "10.0.0.2"), At(215)));
+    EXPECT_EQ(view.snapshot().handed_over, row.handed_over);
+    EXPECT_FALSE(view.snapshot().MayConfirmFormerWrites(At(799)));
+  }
+}
+
+TEST(LeaderViewTest, AHoldThatPassedIsNoHandover) {
+  LeaderView view;
+  view.Heard(At(1), kOwn, Saying(WriteState::kHold, Answer(Leader(1, "10.0.0.1"), At(0))));
+  view.Heard(At(50), kOwn, Answer(Leader(1, "10.0.0.1"), At(40)));
+  view.Heard(At(90), kOwn, Answer(Leader(2, "10.0.0.2"), At(80)));
+  EXPECT_FALSE(view.snapshot().handed_over);
+}
+
 TEST(LeaderViewTest, AnotherHivesAnswerIsIgnored) {
   LeaderView view;
   view.Heard(At(10), kOwn, Answer(Leader(1, "10.0.0.1"), At(0)));

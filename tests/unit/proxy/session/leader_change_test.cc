@@ -339,6 +339,55 @@ TEST(Lease, ReadsNeedNone) {
   EXPECT_TRUE(h.Server("$-1\r\n", /*may_confirm=*/false));
 }
 
+// --- HOLD: there is a leader, and nothing may be written ---
+
+TEST(Hold, KeepsWhateverMayWriteAndAllThatIsBehindIt) {
+  for (const std::string_view command :
+       {"SET k v\r\n", "EVAL return 0\r\n", "FCALL f 0\r\n", "NO.SUCH command\r\n", "BLPOP k 0\r\n", "PUBLISH c m\r\n",
+        "MULTI\r\n", "WATCH k\r\n", "WAIT 1 0\r\n"}) {
+    Harness h;
+    h.Client("GET before\r\n");
+    h.Client(command);
+    h.Client("GET behind\r\n");
+    EXPECT_EQ(h.Sent(Harness::kNoWrites), "GET before\r\n") << command;
+    h.Server("$-1\r\n");
+    EXPECT_EQ(h.Sent(Harness::kNoWrites), "") << command;
+    EXPECT_EQ(h.Sent(), std::string(command) + "GET behind\r\n");
+  }
+}
+
+TEST(Hold, KeepsExecOfAnOpenTransaction) {
+  Harness h;
+  h.Client("MULTI\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  h.Client("SET k v\r\nEXEC\r\nGET k\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "SET k v\r\n");
+}
+
+TEST(Hold, AWholeTransactionGoesToTheNextLeaderUnharmed) {
+  Harness h;
+  h.Client("WATCH w\r\nMULTI\r\nSET k v\r\nEXEC\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "WATCH w\r\nMULTI\r\nSET k v\r\nEXEC\r\n");
+}
+
+TEST(Hold, IsWorthWaitingForOnlyWhileRepliesAreDue) {
+  Harness h;
+  EXPECT_FALSE(h.session.AwaitsReplies());
+  h.Client("SET k v\r\n");
+  EXPECT_FALSE(h.session.AwaitsReplies());
+  h.Sent();
+  EXPECT_TRUE(h.session.AwaitsReplies());
+  h.Server("+OK\r\n");
+  EXPECT_FALSE(h.session.AwaitsReplies());
+  h.Client("MONITOR\r\n");  // its end cannot be awaited
+  h.Sent();
+  EXPECT_FALSE(h.session.AwaitsReplies());
+}
+
 // --- MULTI and WATCH ---
 
 TEST(Transaction, OpenIsAborted) {
