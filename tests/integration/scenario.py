@@ -1,8 +1,11 @@
 """What every integration test stands on: a local hive of its own, ended and explained when the test fails."""
 
 import ctypes
+import fcntl
 import os
 import signal
+import socket
+import struct
 import sys
 import threading
 import time
@@ -19,6 +22,21 @@ NODE_CLIENTS = os.path.join(ROOT, "tests", "clients")
 _PR_SET_PDEATHSIG = 1
 ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # a killed ctest ends its test
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))  # unittest would take SystemExit for one test's failure, and go on
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_SIOCSIFFLAGS, _LOOPBACK_UP = 0x8914, 0x49  # IFF_UP | IFF_LOOPBACK | IFF_RUNNING
+
+
+def leave_the_network():
+    """Puts this process, and all it starts from now on, into a network of its own that has a loopback device and nothing else.
+    For tests in which addresses are made up: whoever is told one dials it. Call it before anything is started; raises
+    unittest.SkipTest where the system does not allow it."""
+    kinds = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
+    if ctypes.CDLL(None, use_errno=True).unshare(kinds) != 0:
+        raise unittest.SkipTest(f"no network of its own: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _LOOPBACK_UP))
+
 
 KEYS = 5000  # of the dataset that must survive
 
