@@ -22,6 +22,7 @@
 #include "common/net/clock.h"
 #include "common/net/socket.h"
 #include "proxy/leader/watch_client.h"
+#include "proxy/worker/drain.h"
 #include "proxy/worker/event_loop.h"
 
 namespace hive::proxy {
@@ -29,9 +30,6 @@ namespace {
 
 // How often the main thread looks at the state of health, and at how a shutdown proceeds.
 constexpr Duration kMainTick = Millis(100);
-
-// The end of --drain-timeout in which clients are parted with: a fifth of it, and no more than this.
-constexpr Duration kLongestParting = Seconds(5);
 
 struct Options {
   ListenAddress listen = {"", 6380};
@@ -122,8 +120,7 @@ class Readiness {
   std::atomic<int64_t> last_leader_ = 0;  // nanoseconds on the monotonic clock; 0: never
 };
 
-// Serves until SIGTERM; then on, not ready, until the clients have gone, or the end of the drain time is near: then
-// each client is parted with behind a reply.
+// Serves until SIGTERM, and then as proxy/worker/drain.h says.
 void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, const Readiness& readiness,
                        HealthService& health, const SharedCounters& counters, PeerSecretSource& secrets,
                        const std::vector<std::unique_ptr<EventLoop>>& loops) {
@@ -133,16 +130,19 @@ void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, c
   }
 
   health.SetServing(kHealthReadiness, false);
-  const Instant end = ReadMonotonicClock() + options.drain_timeout;
-  const Instant part_at = end - std::min(options.drain_timeout / 5, kLongestParting);
+  Drain drain(ReadMonotonicClock(), options.drain_timeout);
   LogInfo("main", "drains", {{"clients", counters.clients.load()}, {"at_most", ToString(options.drain_timeout)}});
-  bool parting = false;
-  for (Instant now; (now = ReadMonotonicClock()) < end && counters.clients.load() > 0;) {
-    if (!parting && now >= part_at) {
-      parting = true;
-      for (const std::unique_ptr<EventLoop>& loop : loops) loop->Part();
+  DrainStage reached = DrainStage::kServing;
+  for (;;) {
+    const Instant now = ReadMonotonicClock();
+    const DrainStage stage = drain.At(now, counters.clients.load(), counters.accepted.load());
+    if (stage == DrainStage::kOver) break;
+    if (stage != reached) {
+      for (const std::unique_ptr<EventLoop>& loop : loops) loop->Part(stage);
     }
-    std::this_thread::sleep_for(std::min<Duration>(kMainTick, end - now));
+    reached = stage;
+    secrets.Refresh(now);
+    std::this_thread::sleep_for(std::min<Duration>(kMainTick, drain.NextStageAt(now) - now));
   }
   LogInfo("main", "ends", {{"clients_left", counters.clients.load()}});
 }

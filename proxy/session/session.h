@@ -104,6 +104,7 @@ class Session {
   BodyState body(const Gates& gates);
   void BodyEnded(Instant now);
   bool body_waits() const { return body_ == BodyState::kWaiting; }
+  bool body_begun() const { return body_ != BodyState::kNone; }
 
   // The client's bytes are no commands from here on: `reply` behind all other replies, then the end.
   void AddProtocolError(std::string reply, Instant now);

@@ -23,7 +23,7 @@ Acceptor::Acceptor(EventLoop& loop, Fd listener)
 
 Acceptor::~Acceptor() { loop_.poller().Remove(listener_, this); }
 
-void Acceptor::OnReady(uint32_t) {
+void Acceptor::AcceptSome() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     int error = 0;
     Fd socket = AcceptTcp(listener_, error);

@@ -18,8 +18,11 @@ class Acceptor final : private Poller::Handler {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
+  // Takes in who waits, at most kAcceptsPerTurn.
+  void AcceptSome();
+
  private:
-  void OnReady(uint32_t ready) override;
+  void OnReady(uint32_t) override { AcceptSome(); }
   void Pause(int error);
 
   EventLoop& loop_;

@@ -52,7 +52,7 @@ void Client::OnReadable() {
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) return Close();
   if (n == 0) return OnEnd();
-  if (parted_) return;  // not executed: the client has been told that this connection is over
+  if (discards()) return;
   const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
   if (unparsed_.empty()) {
     const size_t used = Parse(bytes);
@@ -87,7 +87,7 @@ void Client::OnEnd() {
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
-  while (at < bytes.size() && !session_.last_command_taken()) {
+  while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
     const BodyState body = session_.body(gates());
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
     const std::string_view rest = bytes.substr(at);
@@ -121,7 +121,7 @@ size_t Client::Parse(std::string_view bytes) {
         return bytes.size();
     }
   }
-  return session_.last_command_taken() ? bytes.size() : at;
+  return session_.last_command_taken() || discards() ? bytes.size() : at;
 }
 
 // The command at the front has not come in full. Too large to be kept, it is relayed as it comes. True: scan again.
@@ -225,9 +225,23 @@ void Client::OnTick(Instant now) {
   Settle();
 }
 
-void Client::Part() {
-  parting_ = true;
+void Client::Part(DrainStage stage) {
+  if (closed_) return;
+  parting_ = stage;
+  taken_before_parting_ = taken_;
   Settle();
+}
+
+// Whether what the client sends is read past: it has been told that its connection is over, or is about to be.
+bool Client::discards() const {
+  return parted_ || (parting_ == DrainStage::kEveryone && body_.empty() && !body_ends_ && !session_.body_begun());
+}
+
+bool Client::MayPart() const {
+  if (parting_ == DrainStage::kServing || parted_ || !session_.idle() || !to_client_.empty()) return false;
+  if (parting_ == DrainStage::kEveryone) return true;
+  // A subscriber's messages are no replies: it may send at any moment, and misses what is published behind its end.
+  return unparsed_.empty() && taken_ > taken_before_parting_ && session_.settings().subscriptions() == 0;
 }
 
 // Does everything that may be done now. Every event ends here.
@@ -247,8 +261,9 @@ void Client::Settle() {
   if (closed_) return;
   const bool all_said = to_client_.empty() && (session_.finished() || (half_closed_ && session_.idle()));
   if (session_.broken() || all_said) return Close();
-  if (parting_ && !parted_ && session_.idle() && to_client_.empty() && unparsed_.empty()) {
+  if (MayPart()) {
     parted_ = true;
+    unparsed_.Clear();
     ::shutdown(socket_.get(), SHUT_WR);
   }
   UpdateInterest();
@@ -260,7 +275,7 @@ void Client::Settle() {
 
 bool Client::MayReadCommands() const {
   if (half_closed_) return false;
-  if (parted_) return true;  // to learn of its end
+  if (discards()) return true;  // to learn of its end
   return !session_.last_command_taken() && body_.empty() && !body_ends_ && session_.memory() < kQueuedBytesPerClient &&
          unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits();
 }

@@ -23,6 +23,7 @@
 #include "proxy/session/byte_queue.h"
 #include "proxy/session/session.h"
 #include "proxy/upstream/link.h"
+#include "proxy/worker/drain.h"
 
 namespace hive::proxy {
 
@@ -45,8 +46,9 @@ class Client final : private Poller::Handler, private Link::Owner {
   void Resume();
   // What waits is looked at every kWaitingTick.
   void OnTick(Instant now);
-  // From now on its connection is half-closed as soon as nothing is under way.
-  void Part();
+  // From now on its connection is half-closed right behind a reply; or (kEveryone) as soon as nothing is under way, and
+  // what it sends from now on is not executed.
+  void Part(DrainStage stage);
 
   // Whether it waits for something that is not told by a socket.
   bool waiting() const;
@@ -94,6 +96,8 @@ class Client final : private Poller::Handler, private Link::Owner {
   void Settle();
   void UpdateInterest();
   bool MayReadCommands() const;
+  bool discards() const;
+  bool MayPart() const;
   bool MayReadReplies() const;
   bool ReadsSlowly() const;
   size_t Memory() const;
@@ -124,8 +128,9 @@ class Client final : private Poller::Handler, private Link::Owner {
   uint32_t interest_ = 0;
   bool half_closed_ = false;  // the client sends no more
   bool peer_told_ = false;    // ... which is known from kPeerClosed, before it was read
-  bool parting_ = false;
-  bool parted_ = false;
+  DrainStage parting_ = DrainStage::kServing;
+  uint64_t taken_before_parting_ = 0;
+  bool parted_ = false;  // half-closed from here
   bool closed_ = false;
 };
 

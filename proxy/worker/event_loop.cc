@@ -109,14 +109,19 @@ void EventLoop::AddClient(Fd socket) {
   }
   client->index = clients_.size();
   clients_.push_back(std::move(client));
-  if (parting_) clients_.back()->Part();
+  counters_.accepted.fetch_add(1, std::memory_order_relaxed);
+  // Even the last one is served first.
+  if (parting_ != DrainStage::kServing) clients_.back()->Part(DrainStage::kBehindReplies);
 }
 
-void EventLoop::Part() {
-  poller_.Post([this] {
-    parting_ = true;
+void EventLoop::Part(DrainStage stage) {
+  poller_.Post([this, stage] {
+    parting_ = stage;
+    for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->Part(stage);
+    if (stage != DrainStage::kEveryone) return;
+    // Who has connected by now is not reset.
+    for (const std::unique_ptr<Acceptor>& acceptor : acceptors_) acceptor->AcceptSome();
     acceptors_.clear();
-    for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->Part();
   });
 }
 

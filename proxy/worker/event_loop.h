@@ -21,6 +21,7 @@
 #include "proxy/upstream/link.h"
 #include "proxy/worker/acceptor.h"
 #include "proxy/worker/client.h"
+#include "proxy/worker/drain.h"
 #include "proxy/worker/limits.h"
 
 namespace hive::proxy {
@@ -37,8 +38,9 @@ class EventLoop {
 
   // --- any thread ---
   void SetLeader(LeaderSnapshot snapshot);
-  // Accepts no more, and half-closes each client as soon as nothing is under way.
-  void Part();
+  // Towards the end: half-closes each client behind a reply, or (kEveryone) as soon as nothing is under way; then
+  // nothing new is accepted or executed.
+  void Part(DrainStage stage);
   void Stop() { poller_.Stop(); }
 
   // --- for clients ---
@@ -102,7 +104,7 @@ class EventLoop {
   Timer patience_;  // with the former leader's redis, after a handover
 
   size_t memory_ = 0;
-  bool parting_ = false;
+  DrainStage parting_ = DrainStage::kServing;
   std::vector<std::unique_ptr<Client>> clients_;
   std::list<Client*> waiting_;    // in the order in which they began to wait
   std::list<Client*> releasing_;  // of those, the ones that may go on

@@ -72,6 +72,7 @@ struct WorkerOptions {
 // What the event loops of a process count together.
 struct SharedCounters {
   std::atomic<int> clients = 0;
+  std::atomic<uint64_t> accepted = 0;  // since the start
 };
 
 }  // namespace hive::proxy

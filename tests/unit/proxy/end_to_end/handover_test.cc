@@ -2,12 +2,10 @@
 // kept. Method: two real redis-servers that take turns, moved as a coordinator moves them (pause, catch up, park,
 // promote, announce, unpause), while clients pipeline, count, block and pop, each of which checks every reply.
 #include <atomic>
-#include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "tests/unit/proxy/end_to_end/crowd.h"
 #include "tests/unit/proxy/end_to_end/fixture.h"
 
 namespace hive::proxy {
@@ -15,37 +13,6 @@ namespace {
 
 std::string Integer(int64_t n) { return ":" + std::to_string(n) + "\r\n"; }
 std::string Bulk(const std::string& text) { return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n"; }
-
-// Clients on threads of their own. Each runs until told to stop, and says what it saw that it should not have seen.
-class Crowd {
- public:
-  ~Crowd() { Stop(); }
-
-  void Add(std::function<void()> client) { threads_.emplace_back(std::move(client)); }
-  bool stopping() const { return stop_; }
-  void Stop() {
-    stop_ = true;
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-  }
-  // False: not what was expected.
-  bool Expect(const std::string& who, const std::string& seen, const std::string& expected) {
-    if (seen == expected) return true;
-    const std::lock_guard lock(mutex_);
-    complaints_ += who + " saw " + seen + " instead of " + expected + "\n";
-    return false;
-  }
-  std::string complaints() {
-    const std::lock_guard lock(mutex_);
-    return complaints_;
-  }
-
- private:
-  std::vector<std::thread> threads_;
-  std::atomic<bool> stop_ = false;
-  std::mutex mutex_;
-  std::string complaints_;  // guarded by mutex_
-};
 
 class HandoverTest : public ProxyTest {
  protected:

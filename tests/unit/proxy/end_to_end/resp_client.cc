@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 
 #include "proxy/resp/replies.h"
@@ -19,12 +20,12 @@ int64_t NowMillis() {
 
 }  // namespace
 
-RespClient::RespClient(const Endpoint& server) {
+RespClient::RespClient(const Endpoint& server, int attempts) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(server.port);
   inet_pton(AF_INET, server.ip.c_str(), &address.sin_addr);
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < attempts; ++i) {
     Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
       fd_ = std::move(fd);
@@ -82,6 +83,12 @@ bool RespClient::Closes(int deadline_ms) {
     char buffer[65536];
     if (recv(fd_.get(), buffer, sizeof buffer, 0) <= 0) return true;
   }
+}
+
+bool RespClient::SeesEnd() const {
+  char byte;
+  const ssize_t n = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 void RespClient::HalfClose() { shutdown(fd_.get(), SHUT_WR); }

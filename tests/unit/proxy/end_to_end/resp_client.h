@@ -17,8 +17,8 @@ class RespClient {
  public:
   static constexpr int kDeadlineSeconds = 15;
 
-  // Tries to connect for a while.
-  explicit RespClient(const Endpoint& server);
+  // Tries to connect, `attempts` times, 10 ms apart.
+  explicit RespClient(const Endpoint& server, int attempts = 500);
 
   bool connected() const { return fd_.valid(); }
   void Send(std::string_view bytes);
@@ -32,6 +32,8 @@ class RespClient {
   bool Quiet(int ms);
   // Reads and drops what comes until the connection ends; true if it does within the deadline.
   bool Closes(int deadline_ms = kDeadlineSeconds * 1000);
+  // Whether the server's end is there to be seen, as a pool looks before it uses a connection.
+  bool SeesEnd() const;
   void HalfClose();
   void Close() { fd_.Close(); }
   int fd() const { return fd_.get(); }
