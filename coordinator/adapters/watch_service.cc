@@ -12,7 +12,17 @@ namespace hive::coordinator {
 namespace {
 
 v1::WriteState Encode(election::WriteState state) {
-  return state == election::WriteState::kOpen ? v1::WRITE_STATE_OPEN : v1::WRITE_STATE_NO_LEADER;
+  switch (state) {
+    case election::WriteState::kOpen:
+      return v1::WRITE_STATE_OPEN;
+    case election::WriteState::kHold:
+      return v1::WRITE_STATE_HOLD;
+    case election::WriteState::kFenced:
+      return v1::WRITE_STATE_FENCED;
+    case election::WriteState::kNoLeader:
+      break;
+  }
+  return v1::WRITE_STATE_NO_LEADER;
 }
 
 // Everything but when the claim was heard, which changes with every beat.

@@ -48,9 +48,13 @@ void Core::Impl::OnRoundReading(const RedisDone& event) {
 
 void Core::Impl::AskCampaign(Peer& peer) {
   candidacy_->asked_at[peer.coordinator] = now_;
-  CampaignRequest request{MakeHeader(),      candidacy_->term,     candidacy_->started,
-                          frozen_->standing, candidacy_->evidence, candidacy_->lost.leader,
-                          lineage_};
+  CampaignRequest request{.header = MakeHeader(),
+                          .term = candidacy_->term,
+                          .started = candidacy_->started,
+                          .standing = frozen_->standing,
+                          .evidence = candidacy_->evidence,
+                          .lost = candidacy_->lost.leader,
+                          .lineage = lineage_};
   Ask(CallKind::kCampaign, peer.coordinator, std::move(request), config_.election_window);
 }
 

@@ -26,6 +26,11 @@ struct Config {
   Duration bootstrap_settle = Seconds(2);
   Duration empty_wait = Seconds(60);
   Duration dial_window = Millis(100);
+  Duration doubt_timeout = Seconds(30);
+  Duration handover_timeout = Seconds(5);
+  Duration takeover_timeout = Millis(300);
+  int priority = 100;            // 0: never leads while another member can
+  int min_followers = 0;         // fewer in sync: writes are fenced
   bool defer_to_fresher = true;  // false: only an empty redis defers
 
   std::optional<Memory> memory;  // what the last run of this coordinator left in --state-dir

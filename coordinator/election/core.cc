@@ -190,7 +190,9 @@ void Core::Impl::On(const RequestReceived& event) {
   if (const auto* campaign = std::get_if<CampaignRequest>(&event.request)) return OnCampaign(event.id, *campaign);
   if (const auto* prepare = std::get_if<PrepareRequest>(&event.request)) return OnPrepare(event.id, *prepare);
   if (const auto* lead = std::get_if<LeadRequest>(&event.request)) return OnLead(event.id, *lead);
-  OnYield(event.id, std::get<YieldRequest>(event.request));
+  if (const auto* yield = std::get_if<YieldRequest>(&event.request)) return OnYield(event.id, *yield);
+  if (const auto* take = std::get_if<TakeOverRequest>(&event.request)) return OnTakeOver(event.id, *take);
+  OnHandOver(event.id, std::get<HandOverRequest>(event.request));
 }
 
 void Core::Impl::On(const ReplyReceived& event) {

@@ -4,7 +4,9 @@
 // Thread rule: one thread. Lifetime: one per process.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "common/base/time.h"
 #include "coordinator/election/config.h"
@@ -18,6 +20,7 @@ struct MemberState {
   Identity identity;  // incarnation 0 = never met
   Role role = Role::kJoining;
   Standing standing;
+  Will will;
   bool link_up = false;
   bool listed = false;     // DNS lists it
   bool gone = false;       // proved gone
@@ -29,6 +32,15 @@ struct LastElection {
   std::vector<Identity> stood;
   Identity winner;
   Term term = 0;
+};
+// What this member dropped when it began to replicate a leader that does not hold it.
+struct Discarded {
+  uint64_t times = 0;
+  int64_t bytes = 0;         // of replication stream, summed
+  Duration span{0};          // summed: between the first and the last write of what was dropped
+  uint64_t foreign = 0;      // of `times`: whole datasets of another origin
+  int64_t foreign_keys = 0;  // keys in those
+  std::string last;          // one line about the newest
 };
 struct State {
   Identity self;
@@ -42,7 +54,12 @@ struct State {
   bool redis_up = false;
   std::vector<MemberState> members;  // self first, then by endpoint
   std::optional<LastElection> last_election;
-  std::string waiting_for;  // one line: why there is no leader yet; empty when there is one
+  bool in_doubt = false;     // it hears too few of the others: rather cut off itself than they are all dead
+  std::string write_reason;  // why writes are held or fenced; empty when they are not
+  Discarded discarded;
+  std::map<std::string, std::string> refused_commands;  // of redis: command -> redis's error, until it is obeyed
+  std::map<std::string, uint64_t> refused_messages;     // of peers: reason -> how many
+  std::string waiting_for;                              // one line: why there is no leader yet; empty when there is one
 };
 
 class Core {

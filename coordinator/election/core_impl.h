@@ -216,6 +216,9 @@ class Core::Impl {
   void On(const BeatReceived& event);
   void On(const RedisProbed& event);
   void On(const OrphanAnswered& event);
+  void On(const RemoteDone& event);
+  void On(const LeaveAsked& event);
+  void On(const HandoverAsked& event);
 
   void EnterRole(Role role, std::string why);
   void NoteLine(Note::Level level, std::string text);
@@ -318,6 +321,10 @@ class Core::Impl {
   void DriveOrphans();
   void DropOrphansOf(const std::string& ip);
   bool Follows(const Peer& peer) const;
+
+  // ------------------------------------------------------------------------------------------------- handover.cc
+  void OnTakeOver(RequestId id, const TakeOverRequest& request);
+  void OnHandOver(RequestId id, const HandOverRequest& request);
 
   // ------------------------------------------------------------------------------------------------ following.cc
   void StartFollowing(const Claim& claim, std::string why);

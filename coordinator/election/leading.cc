@@ -108,10 +108,10 @@ void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& 
   beat.dataset = CurrentDataset();
   beat.lineage = lineage_;
   beat.offset = redis_.status().offset;
-  beat.members.push_back({config_.self, config_.coordinator, OwnStanding(), redis_.up(), Duration{0}});
+  beat.members.push_back({config_.self, config_.coordinator, {}, OwnStanding(), redis_.up(), Duration{0}});
   for (const auto& [id, other] : leading_->followers) {
     if (other.identity.empty()) continue;
-    beat.members.push_back({other.identity, other.coordinator, other.standing, other.link_up, now_ - other.heard});
+    beat.members.push_back({other.identity, other.coordinator, {}, other.standing, other.link_up, now_ - other.heard});
   }
   out_.push_back(SendBeat{follower.stream, std::move(beat)});
 }

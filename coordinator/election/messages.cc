@@ -53,6 +53,10 @@ const char* Name(WriteState state) {
   switch (state) {
     case WriteState::kOpen:
       return "open";
+    case WriteState::kHold:
+      return "hold";
+    case WriteState::kFenced:
+      return "fenced";
     case WriteState::kNoLeader:
       return "no_leader";
   }
@@ -164,6 +168,16 @@ struct Printer {
   void operator()(const YieldReply& m) const {
     out << "Yield " << (m.confirmed ? "confirmed(" + ToString(m.claim) + ")" : "not confirmed");
   }
+  void operator()(const TakeOverRequest& m) const {
+    out << "TakeOver(" << ToString(m.ending) << ", then term " << m.term << ", offset " << m.offset << ')';
+  }
+  void operator()(const TakeOverReply& m) const {
+    out << "TakeOver " << (m.accepted ? "accepted(" + ToString(m.claim) + ")" : "refused(" + m.reason + ")");
+  }
+  void operator()(const HandOverRequest& m) const { out << "HandOver(to " << (m.to.empty() ? "anyone" : m.to) << ')'; }
+  void operator()(const HandOverReply& m) const {
+    out << (m.done ? "HandOver done(" : "HandOver not done(") << m.detail << ')';
+  }
   void operator()(const Refusal& m) const { out << "Refused(" << m.reason << ')'; }
 
   void operator()(const RedisStatus& status) const {
@@ -208,12 +222,14 @@ struct Printer {
   void operator()(const FollowOpened& e) const { out << "stream " << e.id << " opened"; }
   void operator()(const ReportReceived& e) const {
     out << "stream " << e.id << ": report " << e.report.sequence << " of " << ToString(e.report.header.self) << ", "
-        << ToString(e.report.standing) << (e.report.link_up ? ", link up" : ", link down");
+        << ToString(e.report.standing) << (e.report.link_up ? ", link up" : ", link down")
+        << (e.report.will.leaving ? ", leaving" : "");
   }
   void operator()(const StreamClosed& e) const { out << "stream " << e.id << " closed: " << election::Name(e.failure); }
   void operator()(const BeatReceived& e) const { out << "stream " << e.id << ": ", (*this)(e.beat); }
   void operator()(const Beat& beat) const {
     out << "beat " << beat.number << ' ' << Name(beat.state) << ' ' << ToString(beat.claim);
+    if (beat.write_state != WriteState::kOpen) out << ", writes " << election::Name(beat.write_state);
     if (!beat.successor.empty()) out << ", successor " << ToString(beat.successor);
   }
   void operator()(const RedisProbed& e) const {
@@ -224,6 +240,18 @@ struct Printer {
     static constexpr const char* kOutcomes[] = {"obeyed", "coordinator answers", "unreachable", "refused"};
     out << "orphan #" << e.id << ": " << kOutcomes[static_cast<int>(e.outcome)];
   }
+
+  void operator()(const RemoteDone& e) const {
+    static constexpr const char* kOutcomes[] = {"done", "refused", "another run", "unreachable", "unknown"};
+    out << "remote redis #" << e.id << ": " << kOutcomes[static_cast<int>(e.outcome)];
+    if (e.outcome == RemoteDone::Outcome::kDone) {
+      out << ", ", (*this)(e.status);
+    } else if (!e.error.empty()) {
+      out << ", " << e.error;
+    }
+  }
+  void operator()(const LeaveAsked&) const { out << "asked to leave"; }
+  void operator()(const HandoverAsked& e) const { out << "asked to hand over to " << (e.to.empty() ? "anyone" : e.to); }
 
   void operator()(const SendRequest& a) const {
     out << "to " << hive::ToString(a.to) << " #" << a.id << ": ";
@@ -246,6 +274,13 @@ struct Printer {
   void operator()(const DemoteOrphan& a) const {
     out << "demote orphan " << hive::ToString(a.redis) << " to " << hive::ToString(a.master) << " #" << a.id;
   }
+  void operator()(const CommandRemote& a) const {
+    out << "redis of " << hive::ToString(a.redis) << " #" << a.id << ": " << replication::ToString(a.command);
+  }
+  void operator()(const AnswerHandover& a) const {
+    out << "handover " << (a.done ? "done: " : "not done: ") << a.detail;
+  }
+  void operator()(const Left&) const { out << "has left"; }
   void operator()(const ResolveNow&) const { out << "resolve now"; }
   void operator()(const PublishLeader& a) const {
     out << "publish " << election::Name(a.view.write_state) << ' ' << ToString(a.view.claim)

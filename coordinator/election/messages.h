@@ -122,9 +122,19 @@ struct LeaderKey {
   friend bool operator==(const LeaderKey&, const LeaderKey&) = default;
 };
 
+// Whether a member wants to lead.
+struct Will {
+  bool leaving = false;  // it ends on purpose (SIGTERM): nobody waits for it, and its silence is no doubt
+  bool reluctant =
+      false;  // leaving, or of priority 0: leads only while nobody else holds as much, and hands over at once
+
+  friend bool operator==(const Will&, const Will&) = default;
+};
+
 // How one member sees itself: the body of a Greet and of its reply.
 struct MemberReport {
   Role role = Role::kJoining;
+  Will will;
   Standing standing;
   Dataset dataset;
   Claim leader;                  // whom it follows, or itself when it leads or promotes; empty = nobody
@@ -159,13 +169,14 @@ struct CampaignRequest {
   WallMicros started = 0;  // when this candidacy began
   Standing standing;       // of the candidate, frozen for the round
   Evidence evidence = Evidence::kLeaderless;
-  Identity lost;    // the leader that was lost; empty when leaderless
-  Lineage lineage;  // as the candidate knows it, so that a restarted member can place its own redis in it
+  bool reluctant = false;  // stands only because it holds most
+  Identity lost;           // the leader that was lost; empty when leaderless
+  Lineage lineage;         // as the candidate knows it, so that a restarted member can place its own redis in it
 };
 
 enum class CampaignVerdict : uint8_t {
   kCandidacy,  // stands itself, since `started`
-  kDeferral,   // does not stand: empty, loading, or its redis is down
+  kDeferral,   // does not stand: empty, loading, its redis is down, or reluctant and holds no more
   kLeader,     // knows a leader that it still hears (or is one): the candidate stands back
 };
 
@@ -173,6 +184,7 @@ struct CampaignReply {
   Header header;
   CampaignVerdict verdict = CampaignVerdict::kDeferral;
   WallMicros started = 0;  // kCandidacy
+  bool reluctant = false;  // kCandidacy: stands only because it holds most
   Standing standing;       // read from redis, frozen for the round, the same to all
   Claim leader;            // kLeader
   Duration heard_ago{0};   // kLeader: how long ago that leader was heard
@@ -225,12 +237,52 @@ struct YieldReply {
   Claim claim;  // confirmed: the winner's new claim, with a term above both
 };
 
+// The right to lead, handed over by a leader whose redis is parked and whose writes have all reached the receiver: the
+// receiver promotes its redis and leads at `term`, without an election. It refuses when it is not in sync, not heard by
+// the leader of late, reluctant, or promised to another.
+struct TakeOverRequest {
+  Header header;
+  Claim ending;        // the sender's
+  Term term = 0;       // at which the receiver leads: above `ending`'s
+  Dataset dataset;     // handed over
+  Lineage lineage;     // up to the sender's own promotion
+  int64_t offset = 0;  // of the sender's redis when it was parked: the receiver must hold all of it
+};
+struct TakeOverReply {
+  Header header;
+  bool accepted = false;  // it leads
+  std::string reason;     // not accepted: one line
+  Claim claim;            // accepted: the receiver's
+};
+
+// A member passes on to its leader what a person asked of it: lead no more.
+struct HandOverRequest {
+  Header header;
+  std::string to;  // IP of the wanted successor; empty = the leader chooses
+};
+struct HandOverReply {
+  Header header;
+  bool done = false;
+  std::string detail;  // one line: what was done, or why not
+  Claim leader;        // who leads now
+};
+
+// What a leader lets be written.
+enum class WriteState : uint8_t {
+  kOpen,
+  kHold,      // new writes wait: leadership is about to move, or the leader begins to doubt
+  kFenced,    // none may be executed: the leader is in doubt, or has too few followers; its redis refuses them, too
+  kNoLeader,  // of a view: there is no leader
+};
+const char* Name(WriteState state);
+
 // The follow stream, follower to leader: answers each beat, and reports at once what changes.
 struct FollowerReport {
   Header header;
   uint64_t sequence = 0;     // grows by one a report; the leader's beats echo it
   uint64_t echoed_beat = 0;  // newest beat number received on this stream; 0 = none
   Claim following;
+  Will will;
   Standing standing;
   bool link_up = false;  // local redis's replication link to the leader's is up and in sync
   Claim introduces;      // another leader that this follower has met; empty = none
@@ -239,12 +291,13 @@ struct FollowerReport {
 enum class LeaderState : uint8_t {
   kOpen,
   kResigned,  // last beat: leads no more; stand at once
-  kYielded,   // last beat: follow `successor`
+  kYielded,   // last beat: it gave way to another leader, or handed over; follow `successor`
 };
 
 struct MemberView {
   Identity identity;
   Endpoint coordinator;
+  Will will;
   Standing standing;
   bool link_up = false;
   Duration heard_ago{0};
@@ -259,6 +312,7 @@ struct Beat {
   uint64_t echoed_sequence = 0;  // newest report sequence received on this stream: the follower counts "heard" from
                                  // when it *sent* that report, so what sat in a buffer proves nothing
   LeaderState state = LeaderState::kOpen;
+  WriteState write_state = WriteState::kOpen;
   Claim claim;
   Claim successor;  // kYielded
   Dataset dataset;
@@ -267,13 +321,15 @@ struct Beat {
   std::vector<MemberView> members;  // the leader and its followers
 };
 
-using Request = std::variant<GreetRequest, CampaignRequest, PrepareRequest, LeadRequest, YieldRequest>;
+using Request = std::variant<GreetRequest, CampaignRequest, PrepareRequest, LeadRequest, YieldRequest, TakeOverRequest,
+                             HandOverRequest>;
 // Another hive's, malformed or impossible request gets a Refusal.
 struct Refusal {
   Header header;
   std::string reason;  // one line for the other side's log
 };
-using Reply = std::variant<GreetReply, CampaignReply, PrepareReply, LeadReply, YieldReply, Refusal>;
+using Reply =
+    std::variant<GreetReply, CampaignReply, PrepareReply, LeadReply, YieldReply, TakeOverReply, HandOverReply, Refusal>;
 
 const Header& HeaderOf(const Request& request);
 const Header& HeaderOf(const Reply& reply);
@@ -383,9 +439,34 @@ struct OrphanAnswered {
   std::string detail;
 };
 
-using Event = std::variant<Tick, PeersListed, PeersUnlisted, RedisReported, RedisLost, RedisMute, RedisDone,
-                           RequestReceived, ReplyReceived, CallFailed, Dialled, FollowOpened, ReportReceived,
-                           StreamClosed, BeatReceived, RedisProbed, OrphanAnswered>;
+// What a CommandRemote came to. Nothing was executed unless `ok`, or the outcome is kUnknown.
+struct RemoteDone {
+  CallId id = 0;
+  enum class Outcome : uint8_t {
+    kDone,
+    kRefused,      // redis refused the command: `error`
+    kAnotherRun,   // another run than the one meant
+    kUnreachable,  // not connected, or mute before the command was sent
+    kUnknown,      // sent, and not answered in time: it may take effect yet
+  } outcome = Outcome::kUnreachable;
+  std::string error;   // redis's own words, or one clause
+  RedisStatus status;  // kDone: read after the command, on the same connection
+};
+
+// This process is to end (SIGTERM): a leader hands over first. Answered by Left, at the latest after handover_timeout.
+struct LeaveAsked {};
+
+// A person asks (on loopback, or with a certificate) for the leader to hand over: to the member at IP `to`, or to
+// whoever fits best. Answered by AnswerHandover.
+struct HandoverAsked {
+  RequestId id = 0;
+  std::string to;
+};
+
+using Event =
+    std::variant<Tick, PeersListed, PeersUnlisted, RedisReported, RedisLost, RedisMute, RedisDone, RequestReceived,
+                 ReplyReceived, CallFailed, Dialled, FollowOpened, ReportReceived, StreamClosed, BeatReceived,
+                 RedisProbed, OrphanAnswered, RemoteDone, LeaveAsked, HandoverAsked>;
 
 // ------------------------------------------------------------------------------------------------ actions (out)
 // The order of actions is part of the contract: they are carried out in it.
@@ -443,12 +524,31 @@ struct DemoteOrphan {
   Endpoint master;
 };
 
+// Carry out `command` on the redis of another member: at a switch of roles only. On the run `run_id`, if given; after a
+// reply of that redis on the same connection, since a command queued at a stopped one would take effect when it wakes.
+// The connection is kept for the next command. Answered by RemoteDone, within `timeout`.
+struct CommandRemote {
+  CallId id = 0;
+  Endpoint redis;
+  RedisCommand command;
+  std::string run_id{};
+  Duration timeout{0};
+};
+
+struct AnswerHandover {
+  RequestId id = 0;
+  bool done = false;
+  std::string detail;  // one line: what was done, or why not
+  Claim leader;        // who leads now; empty = nobody
+};
+
+// What LeaveAsked waited for: this process may end.
+struct Left {};
+
 // Ask DNS now rather than at the next interval.
 struct ResolveNow {};
 
 // What proxies, probes and people see. Sent at every change, and at every beat.
-enum class WriteState : uint8_t { kOpen, kNoLeader };
-const char* Name(WriteState state);
 struct LeaderView {
   Claim claim;  // empty = no leader
   WriteState write_state = WriteState::kNoLeader;
@@ -483,8 +583,9 @@ struct Note {
   std::string text;
 };
 
-using Action = std::variant<SendRequest, SendReply, Dial, OpenFollow, SendReport, SendBeat, CloseStream, CommandRedis,
-                            ProbeRedis, DemoteOrphan, ResolveNow, PublishLeader, Remember, Note>;
+using Action =
+    std::variant<SendRequest, SendReply, Dial, OpenFollow, SendReport, SendBeat, CloseStream, CommandRedis, ProbeRedis,
+                 DemoteOrphan, CommandRemote, AnswerHandover, Left, ResolveNow, PublishLeader, Remember, Note>;
 using Actions = std::vector<Action>;
 
 // One line each, for transcripts and logs.

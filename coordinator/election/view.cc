@@ -87,11 +87,25 @@ State Core::Impl::GetState(Instant now) const {
   state.redis_up = redis_.up();
   state.last_election = last_election_;
   state.waiting_for = WaitingFor();
-  state.members.push_back({config_.coordinator, config_.self, role_, state.standing, state.view.in_sync,
-                           peers_.self_listed(), false, Duration{0}});
+  state.members.push_back({config_.coordinator,
+                           config_.self,
+                           role_,
+                           state.standing,
+                           {},
+                           state.view.in_sync,
+                           peers_.self_listed(),
+                           false,
+                           Duration{0}});
   for (const auto& [endpoint, peer] : peers_.all()) {
-    MemberState member{endpoint,     peer.identity, peer.report.role, peer.report.standing,
-                       peer.link_up, peer.listed,   peer.gone,        peer.heard ? now - *peer.heard : Duration{-1}};
+    MemberState member{endpoint,
+                       peer.identity,
+                       peer.report.role,
+                       peer.report.standing,
+                       peer.report.will,
+                       peer.link_up,
+                       peer.listed,
+                       peer.gone,
+                       peer.heard ? now - *peer.heard : Duration{-1}};
     const Claim& leader = state.view.claim;
     if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
     state.members.push_back(std::move(member));

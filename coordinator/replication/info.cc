@@ -61,6 +61,8 @@ void TakeField(std::string_view field, std::string_view value, Gathered& out) {
     if (value != kNoReplicationId) status.second_replication_id = value;
   } else if (field == "master_repl_offset") {
     status.offset = std::max<int64_t>(0, ToNumber(value));
+  } else if (field == "min_slaves_good_slaves") {
+    status.fenced = true;  // shown only while min-replicas-to-write is set
   } else if (NamesDatabase(field)) {
     status.keys += KeysOf(value);
   }

@@ -29,6 +29,7 @@ struct RedisStatus {
   int64_t offset = 0;                 // master_repl_offset, bytes
   int64_t keys = 0;                   // summed over all databases
   Duration uptime{0};
+  bool fenced = false;  // min-replicas-to-write is set (INFO shows min_slaves_good_slaves)
 
   bool parked() const { return !is_master && master == kNobody; }
   friend bool operator==(const RedisStatus&, const RedisStatus&) = default;
@@ -42,8 +43,13 @@ struct RedisCommand {
     kPromote,     // REPLICAOF NO ONE, verified with ROLE
     kReplicate,   // REPLICAOF `master`
     kServeStale,  // CONFIG SET replica-serve-stale-data yes: it has data worth reading now
+    kPause,       // CLIENT PAUSE `limit` WRITE (before redis 6.2: CLIENT PAUSE `limit`, which stops reads, too)
+    kUnpause,     // CLIENT UNPAUSE (before redis 6.2: CLIENT PAUSE 0)
+    kFence,       // CONFIG SET min-replicas-to-write 99: refuses writes, whoever sends them
+    kUnfence,     // CONFIG SET min-replicas-to-write 0
   } kind = Kind::kRead;
-  Endpoint master;  // kReplicate
+  Endpoint master;    // kReplicate
+  Duration limit{0};  // kPause
 
   friend bool operator==(const RedisCommand&, const RedisCommand&) = default;
 };

@@ -53,6 +53,9 @@ class RedisPort {
   virtual void Probe(const election::ProbeRedis& probe) = 0;
   // Answered by OrphanAnswered, exactly once.
   virtual void Demote(const election::DemoteOrphan& demote) = 0;
+  // Answered by RemoteDone, exactly once, at most `timeout` after the call. Those to one redis are carried out in
+  // order.
+  virtual void Remote(const election::CommandRemote& command) = 0;
 };
 
 class Discovery {
@@ -80,6 +83,17 @@ class MemoryStore {
   virtual void Store(election::Memory memory) = 0;
 };
 
+// Whoever has asked for a handover, or for this process to end.
+class HandoverDesk {
+ public:
+  virtual ~HandoverDesk() = default;
+
+  // Unknown ids are ignored: the caller may have given up.
+  virtual void Answer(const election::AnswerHandover& answer) = 0;
+  // The process may end.
+  virtual void Left() = 0;
+};
+
 // The ports of one runtime; all outlive it.
 struct Ports {
   PeerSender& peers;
@@ -88,6 +102,7 @@ struct Ports {
   Discovery& discovery;
   std::vector<WatchSink*> watchers;
   MemoryStore& memory;
+  HandoverDesk& handovers;
 };
 
 }  // namespace hive::coordinator

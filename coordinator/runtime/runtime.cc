@@ -121,6 +121,12 @@ void Runtime::Execute(Action& action) {
           ports_.redis.Probe(what);
         } else if constexpr (std::is_same_v<A, DemoteOrphan>) {
           ports_.redis.Demote(what);
+        } else if constexpr (std::is_same_v<A, CommandRemote>) {
+          ports_.redis.Remote(what);
+        } else if constexpr (std::is_same_v<A, AnswerHandover>) {
+          ports_.handovers.Answer(what);
+        } else if constexpr (std::is_same_v<A, Left>) {
+          ports_.handovers.Left();
         } else if constexpr (std::is_same_v<A, ResolveNow>) {
           ports_.discovery.ResolveNow();
         } else if constexpr (std::is_same_v<A, PublishLeader>) {

@@ -8,7 +8,7 @@ namespace {
 using namespace election;  // NOLINT: this file is about nothing else
 
 MessageKind KindOf(const Request& request) {
-  static_assert(std::variant_size_v<Request> == 5);
+  static_assert(std::variant_size_v<Request> == 7);
   return static_cast<MessageKind>(request.index());  // the variant's order is the enumerators'
 }
 
@@ -26,6 +26,10 @@ const char* Name(MessageKind kind) {
       return "lead";
     case MessageKind::kYield:
       return "yield";
+    case MessageKind::kTakeOver:
+      return "take_over";
+    case MessageKind::kHandOver:
+      return "hand_over";
     case MessageKind::kBeat:
       return "beat";
     case MessageKind::kReport:

@@ -12,8 +12,19 @@
 namespace hive::coordinator {
 
 // Requests are counted together with their replies.
-enum class MessageKind : uint8_t { kGreet, kCampaign, kPrepare, kLead, kYield, kBeat, kReport, kDial };
-inline constexpr size_t kMessageKinds = 8;
+enum class MessageKind : uint8_t {
+  kGreet,
+  kCampaign,
+  kPrepare,
+  kLead,
+  kYield,
+  kTakeOver,
+  kHandOver,
+  kBeat,
+  kReport,
+  kDial
+};
+inline constexpr size_t kMessageKinds = 10;
 const char* Name(MessageKind kind);
 
 class Traffic {
