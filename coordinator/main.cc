@@ -76,6 +76,12 @@ election::Config ConfigOf(const Options& options, const std::string& own_ip) {
   return config;
 }
 
+class Desk final : public HandoverDesk {
+ public:
+  void Answer(const election::AnswerHandover&) override {}
+  void Left() override {}
+};
+
 // The runtime's thread. Stopped before anything that it drives.
 class RunningRuntime {
  public:
@@ -129,6 +135,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                                 fatal = true;
                               }},
                          inbox);
+  Desk desk;
   PeerDiscovery discovery(discovery_options, config.self.ip, inbox);
   LogInfo("coordinator", "starts",
           {{"version", Version()},
@@ -146,7 +153,8 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                                   .redis = redis_agent,
                                   .discovery = discovery,
                                   .watchers = {&watch_service, &health_reporter},
-                                  .memory = state_file});
+                                  .memory = state_file,
+                                  .handovers = desk});
     while (!fatal && !shutdown.Wait(kWatchdogInterval)) {
       health.SetServing(kHealthProcess, runtime.turns());
       health.SetServing(kHealthLiveness, runtime.turns());

@@ -133,14 +133,8 @@ struct PeerClient::Call {
   Response response;
 };
 
-template <typename Response, typename Request, typename Method>
+template <typename Wire, typename Response, typename Request, typename Method>
 void PeerClient::Begin(const election::SendRequest& envelope, const Request& from, Method method) {
-  using Wire = std::conditional_t<
-      std::is_same_v<Request, election::GreetRequest>, v1::GreetRequest,
-      std::conditional_t<std::is_same_v<Request, election::CampaignRequest>, v1::CampaignRequest,
-                         std::conditional_t<std::is_same_v<Request, election::PrepareRequest>, v1::PrepareRequest,
-                                            std::conditional_t<std::is_same_v<Request, election::LeadRequest>,
-                                                               v1::LeadRequest, v1::YieldRequest>>>>;
   auto call = std::make_shared<Call<Wire, Response>>();
   if (!Enter(&call->context, call)) {
     inbox_.Post(election::CallFailed{envelope.id, Failure::kClosed});
@@ -180,16 +174,26 @@ void PeerClient::Send(election::SendRequest envelope) {
       [&](const auto& request) {
         using R = std::decay_t<decltype(request)>;
         if constexpr (std::is_same_v<R, election::GreetRequest>) {
-          Begin<v1::GreetResponse>(envelope, request, [](auto& stub, auto... a) { stub.Greet(a...); });
+          Begin<v1::GreetRequest, v1::GreetResponse>(envelope, request,
+                                                     [](auto& stub, auto... a) { stub.Greet(a...); });
         } else if constexpr (std::is_same_v<R, election::CampaignRequest>) {
-          Begin<v1::CampaignResponse>(envelope, request, [](auto& stub, auto... a) { stub.Campaign(a...); });
+          Begin<v1::CampaignRequest, v1::CampaignResponse>(envelope, request,
+                                                           [](auto& stub, auto... a) { stub.Campaign(a...); });
         } else if constexpr (std::is_same_v<R, election::PrepareRequest>) {
-          Begin<v1::PrepareResponse>(envelope, request, [](auto& stub, auto... a) { stub.Prepare(a...); });
+          Begin<v1::PrepareRequest, v1::PrepareResponse>(envelope, request,
+                                                         [](auto& stub, auto... a) { stub.Prepare(a...); });
         } else if constexpr (std::is_same_v<R, election::LeadRequest>) {
-          Begin<v1::LeadResponse>(envelope, request, [](auto& stub, auto... a) { stub.Lead(a...); });
+          Begin<v1::LeadRequest, v1::LeadResponse>(envelope, request, [](auto& stub, auto... a) { stub.Lead(a...); });
+        } else if constexpr (std::is_same_v<R, election::YieldRequest>) {
+          Begin<v1::YieldRequest, v1::YieldResponse>(envelope, request,
+                                                     [](auto& stub, auto... a) { stub.Yield(a...); });
+        } else if constexpr (std::is_same_v<R, election::TakeOverRequest>) {
+          Begin<v1::TakeOverRequest, v1::TakeOverResponse>(envelope, request,
+                                                           [](auto& stub, auto... a) { stub.TakeOver(a...); });
         } else {
-          static_assert(std::is_same_v<R, election::YieldRequest>);
-          Begin<v1::YieldResponse>(envelope, request, [](auto& stub, auto... a) { stub.Yield(a...); });
+          static_assert(std::is_same_v<R, election::HandOverRequest>);
+          Begin<v1::HandOverRequest, v1::HandOverResponse>(envelope, request,
+                                                           [](auto& stub, auto... a) { stub.HandOver(a...); });
         }
       },
       envelope.request);

@@ -79,7 +79,7 @@ class PeerClient final : public PeerSender {
   void Leave(grpc::ClientContext* context);
   void FreeRetired();
 
-  template <typename Response, typename Request, typename Method>
+  template <typename Wire, typename Response, typename Request, typename Method>
   void Begin(const election::SendRequest& envelope, const Request& request, Method method);
   void Identify(const election::Dial& dial, Instant deadline);
 

@@ -18,7 +18,7 @@ namespace hive::coordinator {
 inline constexpr int kMaxListed = 1000;
 // Bytes of a hive's name: a DNS name's.
 inline constexpr size_t kMaxHiveName = 253;
-// Bytes of a refusal's reason; longer ones are cut.
+// Bytes of a line for people (a refusal's reason, what a handover came to); longer ones are cut.
 inline constexpr size_t kMaxReason = 1000;
 
 // Encoding cannot fail.
@@ -28,6 +28,7 @@ void Encode(const election::Claim& from, v1::Claim* to);
 void Encode(const election::Dataset& from, v1::Dataset* to);
 void Encode(const election::Promotion& from, v1::Promotion* to);
 void Encode(const election::Standing& from, v1::Standing* to);
+void Encode(const election::Will& from, v1::Will* to);
 void Encode(const election::LeaderKey& from, v1::LeaderKey* to);
 void Encode(const election::MemberReport& from, v1::MemberReport* to);
 void Encode(const election::MemberView& from, v1::MemberView* to);
@@ -37,10 +38,13 @@ void Encode(const election::CampaignRequest& from, v1::CampaignRequest* to);
 void Encode(const election::PrepareRequest& from, v1::PrepareRequest* to);
 void Encode(const election::LeadRequest& from, v1::LeadRequest* to);
 void Encode(const election::YieldRequest& from, v1::YieldRequest* to);
+void Encode(const election::TakeOverRequest& from, v1::TakeOverRequest* to);
+void Encode(const election::HandOverRequest& from, v1::HandOverRequest* to);
 void Encode(const election::FollowerReport& from, v1::FollowRequest* to);
 void Encode(const election::Beat& from, v1::FollowResponse* to);
 v1::Role Encode(election::Role role);
 v1::Evidence Encode(election::Evidence evidence);
+v1::WriteState Encode(election::WriteState state);
 
 // Of replies: the one that belongs to the RPC, or a Refusal. Another RPC's reply is a bug of the core.
 void Encode(const election::Reply& from, v1::GreetResponse* to);
@@ -48,6 +52,8 @@ void Encode(const election::Reply& from, v1::CampaignResponse* to);
 void Encode(const election::Reply& from, v1::PrepareResponse* to);
 void Encode(const election::Reply& from, v1::LeadResponse* to);
 void Encode(const election::Reply& from, v1::YieldResponse* to);
+void Encode(const election::Reply& from, v1::TakeOverResponse* to);
+void Encode(const election::Reply& from, v1::HandOverResponse* to);
 
 // INVALID_ARGUMENT, with one line that names the first field at fault: "claim.leader.ip is no IP address".
 absl::StatusOr<election::Header> Decode(const v1::Header& from);
@@ -56,6 +62,8 @@ absl::StatusOr<election::CampaignRequest> Decode(const v1::CampaignRequest& from
 absl::StatusOr<election::PrepareRequest> Decode(const v1::PrepareRequest& from);
 absl::StatusOr<election::LeadRequest> Decode(const v1::LeadRequest& from);
 absl::StatusOr<election::YieldRequest> Decode(const v1::YieldRequest& from);
+absl::StatusOr<election::TakeOverRequest> Decode(const v1::TakeOverRequest& from);
+absl::StatusOr<election::HandOverRequest> Decode(const v1::HandOverRequest& from);
 absl::StatusOr<election::FollowerReport> Decode(const v1::FollowRequest& from);
 absl::StatusOr<election::Beat> Decode(const v1::FollowResponse& from);
 absl::StatusOr<election::Reply> Decode(const v1::GreetResponse& from);
@@ -63,5 +71,7 @@ absl::StatusOr<election::Reply> Decode(const v1::CampaignResponse& from);
 absl::StatusOr<election::Reply> Decode(const v1::PrepareResponse& from);
 absl::StatusOr<election::Reply> Decode(const v1::LeadResponse& from);
 absl::StatusOr<election::Reply> Decode(const v1::YieldResponse& from);
+absl::StatusOr<election::Reply> Decode(const v1::TakeOverResponse& from);
+absl::StatusOr<election::Reply> Decode(const v1::HandOverResponse& from);
 
 }  // namespace hive::coordinator

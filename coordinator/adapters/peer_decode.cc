@@ -119,6 +119,18 @@ class Reader {
             .keys = Count(from.keys(), "standing.keys")};
   }
 
+  // Who leaves does not want to lead, whatever it says.
+  static election::Will Will(const v1::Will& from) {
+    return {.leaving = from.leaving(), .reluctant = from.reluctant() || from.leaving()};
+  }
+
+  election::WriteState WriteState(int wire, const char* field) {
+    return Enum(wire, election::WriteState::kNoLeader, field);
+  }
+
+  // A line for people.
+  static std::string Line(const std::string& from) { return from.substr(0, kMaxReason); }
+
   election::Header Header(const v1::Header& from) {
     Require(!from.hive().empty() && from.hive().size() <= kMaxHiveName, "header.hive", "is missing or too long");
     return {.hive = from.hive(),
@@ -142,6 +154,7 @@ class Reader {
 
   election::MemberReport Report(const v1::MemberReport& from) {
     election::MemberReport report{.role = Enum(from.role(), election::Role::kFollowing, "report.role"),
+                                  .will = Will(from.will()),
                                   .standing = Standing(from.standing()),
                                   .dataset = Dataset(from.dataset()),
                                   .leader = Claim(from.leader(), "report.leader"),
@@ -155,6 +168,7 @@ class Reader {
   election::MemberView Member(const v1::MemberView& from) {
     return {.identity = Identity(false, from.identity(), "members.identity"),
             .coordinator = Address(from.has_coordinator(), from.coordinator(), "members.coordinator"),
+            .will = Will(from.will()),
             .standing = Standing(from.standing()),
             .link_up = from.link_up(),
             .heard_ago = Span(from.heard_ago_ns(), "members.heard_ago_ns")};
@@ -197,6 +211,7 @@ absl::StatusOr<election::CampaignRequest> Decode(const v1::CampaignRequest& from
                                     .started = reader.Wall(from.started_us(), "started_us"),
                                     .standing = reader.Standing(from.standing()),
                                     .evidence = reader.Enum(from.evidence(), election::Evidence::kSilence, "evidence"),
+                                    .reluctant = from.reluctant(),
                                     .lost = reader.Identity(false, from.lost(), "lost"),
                                     .lineage = reader.Lineage(from.lineage())};
   reader.Require(request.term != 0, "term", "is missing");
@@ -228,12 +243,32 @@ absl::StatusOr<election::YieldRequest> Decode(const v1::YieldRequest& from) {
   return reader.Finish(std::move(request));
 }
 
+absl::StatusOr<election::TakeOverRequest> Decode(const v1::TakeOverRequest& from) {
+  Reader reader;
+  election::TakeOverRequest request{.header = reader.Header(from.header()),
+                                    .ending = reader.RequiredClaim(from.ending(), "ending"),
+                                    .term = reader.Term(from.term(), "term"),
+                                    .dataset = reader.Dataset(from.dataset()),
+                                    .lineage = reader.Lineage(from.lineage()),
+                                    .offset = reader.Count(from.offset(), "offset")};
+  reader.Require(request.term > request.ending.term, "term", "is not above that of the ending claim");
+  return reader.Finish(std::move(request));
+}
+
+absl::StatusOr<election::HandOverRequest> Decode(const v1::HandOverRequest& from) {
+  Reader reader;
+  election::HandOverRequest request{.header = reader.Header(from.header()), .to = ""};
+  if (!from.to_ip().empty()) request.to = reader.Ip(from.to_ip(), "to_ip");
+  return reader.Finish(std::move(request));
+}
+
 absl::StatusOr<election::FollowerReport> Decode(const v1::FollowRequest& from) {
   Reader reader;
   election::FollowerReport report{.header = reader.Header(from.header()),
                                   .sequence = from.sequence(),
                                   .echoed_beat = from.echoed_beat(),
                                   .following = reader.Claim(from.following(), "following"),
+                                  .will = Reader::Will(from.will()),
                                   .standing = reader.Standing(from.standing()),
                                   .link_up = from.link_up(),
                                   .introduces = reader.Claim(from.introduces(), "introduces")};
@@ -246,12 +281,15 @@ absl::StatusOr<election::Beat> Decode(const v1::FollowResponse& from) {
                       .number = from.number(),
                       .echoed_sequence = from.echoed_sequence(),
                       .state = reader.Enum(from.state(), election::LeaderState::kYielded, "state"),
+                      .write_state = reader.WriteState(from.write_state(), "write_state"),
                       .claim = reader.Claim(from.claim(), "claim"),
                       .successor = reader.Claim(from.successor(), "successor"),
                       .dataset = reader.Dataset(from.dataset()),
                       .lineage = reader.Lineage(from.lineage()),
                       .offset = reader.Count(from.offset(), "offset"),
                       .members = {}};
+  reader.Require(beat.state != election::LeaderState::kOpen || beat.write_state != election::WriteState::kNoLeader,
+                 "write_state", "says that nobody leads");
   if (reader.FitsList(from.members(), "members")) {
     beat.members.reserve(static_cast<size_t>(from.members_size()));
     for (const v1::MemberView& member : from.members()) beat.members.push_back(reader.Member(member));
@@ -272,6 +310,7 @@ absl::StatusOr<election::Reply> Decode(const v1::CampaignResponse& from) {
   election::CampaignReply reply{.header = reader.Header(from.header()),
                                 .verdict = reader.Enum(from.verdict(), election::CampaignVerdict::kLeader, "verdict"),
                                 .started = reader.Wall(from.started_us(), "started_us"),
+                                .reluctant = from.reluctant(),
                                 .standing = reader.Standing(from.standing()),
                                 .leader = reader.Claim(from.leader(), "leader"),
                                 .heard_ago = reader.Span(from.heard_ago_ns(), "heard_ago_ns")};
@@ -299,6 +338,27 @@ absl::StatusOr<election::Reply> Decode(const v1::YieldResponse& from) {
   if (auto refusal = DecodeRefusal(from)) return *std::move(refusal);
   Reader reader;
   election::YieldReply reply{reader.Header(from.header()), from.confirmed(), reader.Claim(from.claim(), "claim")};
+  return reader.Finish(election::Reply(std::move(reply)));
+}
+
+absl::StatusOr<election::Reply> Decode(const v1::TakeOverResponse& from) {
+  if (auto refusal = DecodeRefusal(from)) return *std::move(refusal);
+  Reader reader;
+  election::TakeOverReply reply{.header = reader.Header(from.header()),
+                                .accepted = from.accepted(),
+                                .reason = Reader::Line(from.reason()),
+                                .claim = reader.Claim(from.claim(), "claim")};
+  reader.Require(!reply.accepted || !reply.claim.empty(), "claim", "is missing");
+  return reader.Finish(election::Reply(std::move(reply)));
+}
+
+absl::StatusOr<election::Reply> Decode(const v1::HandOverResponse& from) {
+  if (auto refusal = DecodeRefusal(from)) return *std::move(refusal);
+  Reader reader;
+  election::HandOverReply reply{.header = reader.Header(from.header()),
+                                .done = from.done(),
+                                .detail = Reader::Line(from.detail()),
+                                .leader = reader.Claim(from.leader(), "leader")};
   return reader.Finish(election::Reply(std::move(reply)));
 }
 

@@ -16,6 +16,12 @@ void EncodeAll(const Ours& from, Wire* to) {
   for (const auto& item : from) Encode(item, to->Add());
 }
 
+// Most members have nothing against leading, and say nothing.
+template <typename Wire>
+void EncodeWill(const election::Will& from, Wire* to) {
+  if (from != election::Will{}) Encode(from, to->mutable_will());
+}
+
 // Our enumerators count from 0, the wire's from 1, since 0 is "unspecified" there.
 template <typename Wire, typename Ours>
 Wire EncodeEnum(Ours value) {
@@ -26,6 +32,7 @@ static_assert(v1::EVIDENCE_SILENCE == static_cast<int>(election::Evidence::kSile
 static_assert(v1::CAMPAIGN_VERDICT_LEADER == static_cast<int>(election::CampaignVerdict::kLeader) + 1);
 static_assert(v1::PREPARE_VERDICT_REFUSED == static_cast<int>(election::PrepareVerdict::kRefused) + 1);
 static_assert(v1::LEAD_PHASE_RELEASED == static_cast<int>(election::LeadPhase::kReleased) + 1);
+static_assert(v1::WRITE_STATE_NO_LEADER == static_cast<int>(election::WriteState::kNoLeader) + 1);
 static_assert(v1::LEADER_STATE_YIELDED == static_cast<int>(election::LeaderState::kYielded) + 1);
 
 // Writes the header, and the reason if `from` is a refusal. The reply to encode further, or nullptr.
@@ -85,6 +92,11 @@ void Encode(const election::Standing& from, v1::Standing* to) {
   to->set_keys(from.keys);
 }
 
+void Encode(const election::Will& from, v1::Will* to) {
+  to->set_leaving(from.leaving);
+  to->set_reluctant(from.reluctant);
+}
+
 void Encode(const election::Header& from, v1::Header* to) {
   to->set_hive(from.hive);
   Encode(from.self, to->mutable_self());
@@ -94,6 +106,7 @@ void Encode(const election::Header& from, v1::Header* to) {
 
 v1::Role Encode(election::Role role) { return EncodeEnum<v1::Role>(role); }
 v1::Evidence Encode(election::Evidence evidence) { return EncodeEnum<v1::Evidence>(evidence); }
+v1::WriteState Encode(election::WriteState state) { return EncodeEnum<v1::WriteState>(state); }
 
 void Encode(const election::LeaderKey& from, v1::LeaderKey* to) {
   Encode(from.claim, to->mutable_claim());
@@ -111,6 +124,7 @@ void Encode(const election::MemberReport& from, v1::MemberReport* to) {
   to->set_leader_heard_ago_ns(Nanos(from.leader_heard_ago));
   EncodeAll(from.lineage, to->mutable_lineage());
   if (from.key) Encode(*from.key, to->mutable_key());
+  EncodeWill(from.will, to);
 }
 
 void Encode(const election::MemberView& from, v1::MemberView* to) {
@@ -119,6 +133,7 @@ void Encode(const election::MemberView& from, v1::MemberView* to) {
   Encode(from.standing, to->mutable_standing());
   to->set_link_up(from.link_up);
   to->set_heard_ago_ns(Nanos(from.heard_ago));
+  EncodeWill(from.will, to);
 }
 
 void Encode(const election::GreetRequest& from, v1::GreetRequest* to) {
@@ -134,6 +149,7 @@ void Encode(const election::CampaignRequest& from, v1::CampaignRequest* to) {
   to->set_evidence(Encode(from.evidence));
   if (!from.lost.empty()) Encode(from.lost, to->mutable_lost());
   EncodeAll(from.lineage, to->mutable_lineage());
+  to->set_reluctant(from.reluctant);
 }
 
 void Encode(const election::PrepareRequest& from, v1::PrepareRequest* to) {
@@ -156,6 +172,20 @@ void Encode(const election::YieldRequest& from, v1::YieldRequest* to) {
   Encode(from.key, to->mutable_key());
 }
 
+void Encode(const election::TakeOverRequest& from, v1::TakeOverRequest* to) {
+  Encode(from.header, to->mutable_header());
+  Encode(from.ending, to->mutable_ending());
+  to->set_term(from.term);
+  Encode(from.dataset, to->mutable_dataset());
+  EncodeAll(from.lineage, to->mutable_lineage());
+  to->set_offset(from.offset);
+}
+
+void Encode(const election::HandOverRequest& from, v1::HandOverRequest* to) {
+  Encode(from.header, to->mutable_header());
+  to->set_to_ip(from.to);
+}
+
 void Encode(const election::FollowerReport& from, v1::FollowRequest* to) {
   Encode(from.header, to->mutable_header());
   to->set_sequence(from.sequence);
@@ -164,6 +194,7 @@ void Encode(const election::FollowerReport& from, v1::FollowRequest* to) {
   Encode(from.standing, to->mutable_standing());
   to->set_link_up(from.link_up);
   if (!from.introduces.empty()) Encode(from.introduces, to->mutable_introduces());
+  EncodeWill(from.will, to);
 }
 
 void Encode(const election::Beat& from, v1::FollowResponse* to) {
@@ -177,6 +208,7 @@ void Encode(const election::Beat& from, v1::FollowResponse* to) {
   EncodeAll(from.lineage, to->mutable_lineage());
   to->set_offset(from.offset);
   EncodeAll(from.members, to->mutable_members());
+  to->set_write_state(Encode(from.write_state));
 }
 
 void Encode(const election::Reply& from, v1::GreetResponse* to) {
@@ -191,6 +223,7 @@ void Encode(const election::Reply& from, v1::CampaignResponse* to) {
   Encode(reply->standing, to->mutable_standing());
   if (!reply->leader.empty()) Encode(reply->leader, to->mutable_leader());
   to->set_heard_ago_ns(Nanos(reply->heard_ago));
+  to->set_reluctant(reply->reluctant);
 }
 
 void Encode(const election::Reply& from, v1::PrepareResponse* to) {
@@ -208,6 +241,22 @@ void Encode(const election::Reply& from, v1::YieldResponse* to) {
   if (reply == nullptr) return;
   to->set_confirmed(reply->confirmed);
   if (!reply->claim.empty()) Encode(reply->claim, to->mutable_claim());
+}
+
+void Encode(const election::Reply& from, v1::TakeOverResponse* to) {
+  const auto* reply = EncodeReplyHead<election::TakeOverReply>(from, to);
+  if (reply == nullptr) return;
+  to->set_accepted(reply->accepted);
+  to->set_reason(reply->reason.substr(0, kMaxReason));
+  if (!reply->claim.empty()) Encode(reply->claim, to->mutable_claim());
+}
+
+void Encode(const election::Reply& from, v1::HandOverResponse* to) {
+  const auto* reply = EncodeReplyHead<election::HandOverReply>(from, to);
+  if (reply == nullptr) return;
+  to->set_done(reply->done);
+  to->set_detail(reply->detail.substr(0, kMaxReason));
+  if (!reply->leader.empty()) Encode(reply->leader, to->mutable_leader());
 }
 
 }  // namespace hive::coordinator

@@ -178,11 +178,14 @@ grpc::ServerUnaryReactor* PeerService::Yield(grpc::CallbackServerContext* contex
   return Receive("Yield", context, request, response);
 }
 
-grpc::ServerUnaryReactor* PeerService::TakeOver(grpc::CallbackServerContext* context, const v1::TakeOverRequest*,
-                                                v1::TakeOverResponse*) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish({grpc::StatusCode::UNIMPLEMENTED, "this version does not hand leadership over: it elects"});
-  return reactor;
+grpc::ServerUnaryReactor* PeerService::TakeOver(grpc::CallbackServerContext* context,
+                                                const v1::TakeOverRequest* request, v1::TakeOverResponse* response) {
+  return Receive("TakeOver", context, request, response);
+}
+
+grpc::ServerUnaryReactor* PeerService::HandOver(grpc::CallbackServerContext* context,
+                                                const v1::HandOverRequest* request, v1::HandOverResponse* response) {
+  return Receive("HandOver", context, request, response);
 }
 
 // ------------------------------------------------------------------------------------------------------ streams

@@ -56,6 +56,8 @@ class PeerService final : public v1::Election::CallbackService, public PeerAnswe
                                   v1::YieldResponse* response) override;
   grpc::ServerUnaryReactor* TakeOver(grpc::CallbackServerContext* context, const v1::TakeOverRequest* request,
                                      v1::TakeOverResponse* response) override;
+  grpc::ServerUnaryReactor* HandOver(grpc::CallbackServerContext* context, const v1::HandOverRequest* request,
+                                     v1::HandOverResponse* response) override;
   grpc::ServerBidiReactor<v1::FollowRequest, v1::FollowResponse>* Follow(grpc::CallbackServerContext* context) override;
 
  private:

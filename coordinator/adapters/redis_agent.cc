@@ -60,22 +60,6 @@ std::vector<std::string> InfoCommand(const RedisStatus& known) {
   return {"INFO", "server", "persistence", "replication", "keyspace"};
 }
 
-std::vector<std::string> Spell(const RedisCommand& command) {
-  switch (command.kind) {
-    case RedisCommand::Kind::kRead:
-      return {};
-    case RedisCommand::Kind::kPark:
-      return {"REPLICAOF", replication::kNobody.ip, std::to_string(replication::kNobody.port)};
-    case RedisCommand::Kind::kPromote:
-      return {"REPLICAOF", "NO", "ONE"};
-    case RedisCommand::Kind::kReplicate:
-      return {"REPLICAOF", command.master.ip, std::to_string(command.master.port)};
-    case RedisCommand::Kind::kServeStale:
-      return {"CONFIG", "SET", "replica-serve-stale-data", "yes"};
-  }
-  return {};
-}
-
 }  // namespace
 
 RedisAgent::RedisAgent(RedisAgentOptions options, EventInbox& inbox)
@@ -308,7 +292,7 @@ election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
 // Nothing on success, else what redis has against it, by the command's name: "REPLICAOF NO ONE: NOPERM ...".
 std::optional<std::string> RedisAgent::Obey(const RedisCommand& command) {
   if (command.kind == RedisCommand::Kind::kRead) return std::nullopt;
-  const auto reply = connection_.Execute(Spell(command), options_.redis_timeout);
+  const auto reply = connection_.Execute(replication::Spell(command, status_.version), options_.redis_timeout);
   if (!reply) return ToString(command) + ": no answer";
   if (reply->is_error()) return ToString(command) + ": " + reply->text;
   if (command.kind != RedisCommand::Kind::kPromote) return std::nullopt;

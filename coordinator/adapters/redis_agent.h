@@ -70,6 +70,9 @@ class RedisAgent final : public RedisPort {
   void Command(const election::CommandRedis& command) override;
   void Probe(const election::ProbeRedis& probe) override { errands_.Probe(probe); }
   void Demote(const election::DemoteOrphan& demote) override { errands_.Demote(demote); }
+  void Remote(const election::CommandRemote& command) override {
+    inbox_.Post(election::RemoteDone{command.id, election::RemoteDone::Outcome::kUnreachable, "not tried", {}});
+  }
 
  private:
   // What an attempt to reach redis came to.

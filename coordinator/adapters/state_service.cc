@@ -82,8 +82,7 @@ v1::GetStateResponse Describe(const std::string& hive, const Snapshot& snapshot)
     Encode(view.claim, to.mutable_leader());
     to.set_leader_heard_ago_ms(view.claim.leader == state.self ? 0 : Millis64(snapshot.now - view.heard));
   }
-  to.set_write_state(view.write_state == election::WriteState::kOpen ? v1::WRITE_STATE_OPEN
-                                                                     : v1::WRITE_STATE_NO_LEADER);
+  to.set_write_state(Encode(view.write_state));
   to.set_waiting_for(state.waiting_for);
   Encode(state.dataset, to.mutable_dataset());
   for (const election::Promotion& promotion : state.lineage) Encode(promotion, to.add_lineage());

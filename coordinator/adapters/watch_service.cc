@@ -11,20 +11,6 @@
 namespace hive::coordinator {
 namespace {
 
-v1::WriteState Encode(election::WriteState state) {
-  switch (state) {
-    case election::WriteState::kOpen:
-      return v1::WRITE_STATE_OPEN;
-    case election::WriteState::kHold:
-      return v1::WRITE_STATE_HOLD;
-    case election::WriteState::kFenced:
-      return v1::WRITE_STATE_FENCED;
-    case election::WriteState::kNoLeader:
-      break;
-  }
-  return v1::WRITE_STATE_NO_LEADER;
-}
-
 // Everything but when the claim was heard, which changes with every beat.
 bool SaysTheSame(const election::LeaderView& a, const election::LeaderView& b) {
   return a.claim == b.claim && a.write_state == b.write_state && a.coordinators == b.coordinators;

@@ -93,4 +93,11 @@ std::optional<RedisStatus> ParseInfo(std::string_view text) {
 
 int MajorVersion(std::string_view version) { return static_cast<int>(ToNumber(version)); }
 
+bool IsAtLeast(std::string_view version, int major, int minor) {
+  const int its_major = MajorVersion(version);
+  if (its_major != major) return its_major > major;
+  const size_t dot = version.find('.');
+  return dot != std::string_view::npos && ToNumber(version.substr(dot + 1)) >= minor;
+}
+
 }  // namespace hive::replication

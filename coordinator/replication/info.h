@@ -23,4 +23,7 @@ std::optional<RedisStatus> ParseInfo(std::string_view text);
 // The first number of "7.0.15"; 0 when there is none.
 int MajorVersion(std::string_view version);
 
+// "6.2.1" is at least 6.2, and so is "7.0.15". An unknown version is not.
+bool IsAtLeast(std::string_view version, int major, int minor);
+
 }  // namespace hive::replication

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
@@ -43,8 +45,8 @@ struct RedisCommand {
     kPromote,     // REPLICAOF NO ONE, verified with ROLE
     kReplicate,   // REPLICAOF `master`
     kServeStale,  // CONFIG SET replica-serve-stale-data yes: it has data worth reading now
-    kPause,       // CLIENT PAUSE `limit` WRITE (before redis 6.2: CLIENT PAUSE `limit`, which stops reads, too)
-    kUnpause,     // CLIENT UNPAUSE (before redis 6.2: CLIENT PAUSE 0)
+    kPause,       // CLIENT PAUSE `limit` WRITE (before redis 6.2 as kFence: its CLIENT PAUSE would stop us, too)
+    kUnpause,     // CLIENT UNPAUSE (before redis 6.2 as kUnfence)
     kFence,       // CONFIG SET min-replicas-to-write 99: refuses writes, whoever sends them
     kUnfence,     // CONFIG SET min-replicas-to-write 0
   } kind = Kind::kRead;
@@ -53,6 +55,9 @@ struct RedisCommand {
 
   friend bool operator==(const RedisCommand&, const RedisCommand&) = default;
 };
+
+// The words that a redis of `version` ("7.0.15") understands; none for kRead. A pause lasts at least 1 ms.
+std::vector<std::string> Spell(const RedisCommand& command, std::string_view version);
 
 // The command as redis spells it, for logs: "REPLICAOF 10.0.0.1 6379".
 std::string ToString(const RedisCommand& command);

@@ -116,6 +116,10 @@ void World::CommandRedis(Pod& pod, const election::CommandRedis& action) {
         break;
       case RedisCommand::Kind::kRead:
       case RedisCommand::Kind::kServeStale:
+      case RedisCommand::Kind::kPause:
+      case RedisCommand::Kind::kUnpause:
+      case RedisCommand::Kind::kFence:
+      case RedisCommand::Kind::kUnfence:
         break;
     }
     SyncReplicas();

@@ -102,6 +102,10 @@ bool Redises::Execute(RedisId id, const RedisCommand& command) {
   switch (command.kind) {
     case RedisCommand::Kind::kRead:
     case RedisCommand::Kind::kServeStale:
+    case RedisCommand::Kind::kPause:
+    case RedisCommand::Kind::kUnpause:
+    case RedisCommand::Kind::kFence:
+    case RedisCommand::Kind::kUnfence:
       break;
     case RedisCommand::Kind::kPark:
       Follow(redis, replication::kNobody);

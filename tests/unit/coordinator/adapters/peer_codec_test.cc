@@ -16,7 +16,9 @@ const Dataset kDataset{0xfeedfeedfeedfeed, Seconds(12)};
 const Lineage kLineage{{3, std::string(40, 'a'), 10}, {4, std::string(40, 'b'), 20}};
 const LeaderKey kKey{kClaim, kDataset, true, Seconds(3), {{"10.0.0.3", 79}, {"10.0.0.4", 80}}};
 
-MemberReport Report() { return {Role::kLeading, kStanding, kDataset, kClaim, Millis(20), kLineage, kKey}; }
+MemberReport Report() {
+  return {Role::kLeading, {true, true}, kStanding, kDataset, kClaim, Millis(20), kLineage, kKey};
+}
 
 template <typename Wire, typename Ours>
 auto ThroughTheWire(const Ours& message) {
@@ -51,7 +53,7 @@ TEST(PeerCodec, GreetOfANewborn) {
 }
 
 TEST(PeerCodec, Campaign) {
-  const CampaignRequest request{kHeader,         6,       1'700'000'000'000'001, kStanding, Evidence::kSilence,
+  const CampaignRequest request{kHeader,         6,       1'700'000'000'000'001, kStanding, Evidence::kSilence, true,
                                 {"10.0.0.9", 5}, kLineage};
   const auto copy = ThroughTheWire<v1::CampaignRequest>(request);
   EXPECT_EQ(copy.header, kHeader);
@@ -59,14 +61,16 @@ TEST(PeerCodec, Campaign) {
   EXPECT_EQ(copy.started, request.started);
   EXPECT_EQ(copy.standing, kStanding);
   EXPECT_EQ(copy.evidence, Evidence::kSilence);
+  EXPECT_TRUE(copy.reluctant);
   EXPECT_EQ(copy.lost, request.lost);
   EXPECT_EQ(copy.lineage, kLineage);
 
   for (const auto verdict : {CampaignVerdict::kCandidacy, CampaignVerdict::kDeferral, CampaignVerdict::kLeader}) {
-    const auto reply =
-        ReplyThroughTheWire<v1::CampaignResponse>(CampaignReply{kHeader, verdict, 12, kStanding, kClaim, Millis(5)});
+    const auto reply = ReplyThroughTheWire<v1::CampaignResponse>(
+        CampaignReply{kHeader, verdict, 12, true, kStanding, kClaim, Millis(5)});
     EXPECT_EQ(reply.verdict, verdict);
     EXPECT_EQ(reply.started, 12);
+    EXPECT_TRUE(reply.reluctant);
     EXPECT_EQ(reply.standing, kStanding);
     EXPECT_EQ(reply.leader, kClaim);
     EXPECT_EQ(reply.heard_ago, Millis(5));
@@ -101,6 +105,31 @@ TEST(PeerCodec, LeadAndYield) {
   EXPECT_EQ(reply.claim, kClaim);
 }
 
+TEST(PeerCodec, TakeOverAndHandOver) {
+  const auto take = ThroughTheWire<v1::TakeOverRequest>(TakeOverRequest{kHeader, kClaim, 6, kDataset, kLineage, 4321});
+  EXPECT_EQ(take.header, kHeader);
+  EXPECT_EQ(take.ending, kClaim);
+  EXPECT_EQ(take.term, 6u);
+  EXPECT_EQ(take.dataset, kDataset);
+  EXPECT_EQ(take.lineage, kLineage);
+  EXPECT_EQ(take.offset, 4321);
+  const auto taken = ReplyThroughTheWire<v1::TakeOverResponse>(TakeOverReply{kHeader, true, "", kClaim});
+  EXPECT_EQ(taken.header, kHeader);
+  EXPECT_TRUE(taken.accepted);
+  EXPECT_EQ(taken.claim, kClaim);
+  const auto left = ReplyThroughTheWire<v1::TakeOverResponse>(TakeOverReply{kHeader, false, "not in sync", {}});
+  EXPECT_FALSE(left.accepted);
+  EXPECT_EQ(left.reason, "not in sync");
+  EXPECT_TRUE(left.claim.empty());
+
+  EXPECT_EQ(ThroughTheWire<v1::HandOverRequest>(HandOverRequest{kHeader, "10.0.0.3"}).to, "10.0.0.3");
+  EXPECT_EQ(ThroughTheWire<v1::HandOverRequest>(HandOverRequest{kHeader, ""}).to, "");
+  const auto done = ReplyThroughTheWire<v1::HandOverResponse>(HandOverReply{kHeader, true, "handed over", kClaim});
+  EXPECT_TRUE(done.done);
+  EXPECT_EQ(done.detail, "handed over");
+  EXPECT_EQ(done.leader, kClaim);
+}
+
 TEST(PeerCodec, Refusal) {
   const auto refusal = ReplyThroughTheWire<v1::LeadResponse>(Refusal{kHeader, "another hive"});
   EXPECT_EQ(refusal.header, kHeader);
@@ -111,26 +140,36 @@ TEST(PeerCodec, Refusal) {
 }
 
 TEST(PeerCodec, ReportAndBeat) {
-  const FollowerReport report{kHeader, 11, 12, kClaim, kStanding, true, kClaim};
+  const FollowerReport report{kHeader, 11, 12, kClaim, {false, true}, kStanding, true, kClaim};
   const auto same = ThroughTheWire<v1::FollowRequest>(report);
   EXPECT_EQ(same.header, kHeader);
   EXPECT_EQ(same.sequence, 11u);
   EXPECT_EQ(same.echoed_beat, 12u);
   EXPECT_EQ(same.following, kClaim);
+  EXPECT_EQ(same.will, report.will);
   EXPECT_EQ(same.standing, kStanding);
   EXPECT_TRUE(same.link_up);
   EXPECT_EQ(same.introduces, kClaim);
   EXPECT_TRUE(ThroughTheWire<v1::FollowRequest>(FollowerReport{.header = kHeader}).introduces.empty());
 
   for (const auto state : {LeaderState::kOpen, LeaderState::kResigned, LeaderState::kYielded}) {
-    const Beat beat{
-        kHeader, 1,        2,        state, kClaim,
-        kClaim,  kDataset, kLineage, 99,    {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, kStanding, true, Millis(3)}}};
+    const Beat beat{.header = kHeader,
+                    .number = 1,
+                    .echoed_sequence = 2,
+                    .state = state,
+                    .write_state = WriteState::kFenced,
+                    .claim = kClaim,
+                    .successor = kClaim,
+                    .dataset = kDataset,
+                    .lineage = kLineage,
+                    .offset = 99,
+                    .members = {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, {true, true}, kStanding, true, Millis(3)}}};
     const Beat copy = ThroughTheWire<v1::FollowResponse>(beat);
     EXPECT_EQ(copy.header, beat.header);
     EXPECT_EQ(copy.number, beat.number);
     EXPECT_EQ(copy.echoed_sequence, beat.echoed_sequence);
     EXPECT_EQ(copy.state, beat.state);
+    EXPECT_EQ(copy.write_state, beat.write_state);
     EXPECT_EQ(copy.claim, beat.claim);
     EXPECT_EQ(copy.successor, beat.successor);
     EXPECT_EQ(copy.dataset, beat.dataset);
@@ -144,7 +183,7 @@ TEST(PeerCodec, ReportAndBeat) {
 template <typename Spoil>
 std::string FaultOf(Spoil spoil) {
   v1::CampaignRequest wire;
-  Encode(CampaignRequest{kHeader, 6, 1, kStanding, Evidence::kProof, {"10.0.0.9", 5}, kLineage}, &wire);
+  Encode(CampaignRequest{kHeader, 6, 1, kStanding, Evidence::kProof, false, {"10.0.0.9", 5}, kLineage}, &wire);
   spoil(wire);
   const auto decoded = Decode(wire);
   return decoded.ok() ? "" : std::string(decoded.status().message());
@@ -175,6 +214,65 @@ TEST(PeerCodec, RefusesTheAbsurd) {
               for (int i = 0; i <= kMaxListed; ++i) w.add_lineage();
             }),
             "lineage has more than 1000 entries");
+}
+
+// One field at a time of a message that is right otherwise.
+template <typename Wire, typename Ours, typename Spoil>
+std::string FaultIn(const Ours& message, Spoil spoil) {
+  Wire wire;
+  Encode(message, &wire);
+  spoil(wire);
+  const auto decoded = Decode(wire);
+  return decoded.ok() ? "" : std::string(decoded.status().message());
+}
+
+TEST(PeerCodec, RefusesAnAbsurdTakeOver) {
+  const auto fault = [](auto spoil) {
+    return FaultIn<v1::TakeOverRequest>(TakeOverRequest{kHeader, kClaim, 6, kDataset, kLineage, 4321}, spoil);
+  };
+  EXPECT_EQ(fault([](auto&) {}), "");
+  EXPECT_EQ(fault([](auto& w) { w.clear_ending(); }), "ending is missing");
+  EXPECT_EQ(fault([](auto& w) { w.set_term(5); }), "term is not above that of the ending claim");
+  EXPECT_EQ(fault([](auto& w) { w.set_term(~uint64_t{0}); }), "term is absurdly high");
+  EXPECT_EQ(fault([](auto& w) { w.set_offset(-1); }), "offset is out of range");
+  EXPECT_EQ(fault([](auto& w) { w.mutable_dataset()->set_age_ns(-1); }), "dataset.age_ns is out of range");
+
+  const auto reply = [](auto spoil) {
+    return FaultIn<v1::TakeOverResponse>(Reply(TakeOverReply{kHeader, true, "", kClaim}), spoil);
+  };
+  EXPECT_EQ(reply([](auto&) {}), "");
+  EXPECT_EQ(reply([](auto& w) { w.clear_claim(); }), "claim is missing");
+}
+
+TEST(PeerCodec, RefusesAnAbsurdHandOverWriteStateAndWill) {
+  EXPECT_EQ(FaultIn<v1::HandOverRequest>(HandOverRequest{kHeader, ""}, [](auto& w) { w.set_to_ip("everybody"); }),
+            "to_ip is no IP address");
+  const auto beat = [](LeaderState state, int write_state) {
+    return FaultIn<v1::FollowResponse>(Beat{.header = kHeader, .state = state, .claim = kClaim},
+                                       [&](auto& w) { w.set_write_state(static_cast<v1::WriteState>(write_state)); });
+  };
+  EXPECT_EQ(beat(LeaderState::kOpen, v1::WRITE_STATE_HOLD), "");
+  EXPECT_EQ(beat(LeaderState::kOpen, v1::WRITE_STATE_NO_LEADER), "write_state says that nobody leads");
+  EXPECT_EQ(beat(LeaderState::kResigned, v1::WRITE_STATE_NO_LEADER), "");
+  for (const int unknown : {0, 5, -1}) {
+    EXPECT_EQ(beat(LeaderState::kOpen, unknown), "write_state is unknown: is that member of another version?");
+  }
+  // Whoever leaves does not want to lead, even where it forgets to say so.
+  v1::GreetRequest greet;
+  Encode(GreetRequest{kHeader, {}}, &greet);
+  greet.mutable_report()->mutable_will()->set_leaving(true);
+  ASSERT_TRUE(Decode(greet).ok());
+  EXPECT_TRUE(Decode(greet)->report.will.reluctant);
+}
+
+// A line for people is cut, not refused.
+TEST(PeerCodec, CutsEndlessLines) {
+  const auto done = ReplyThroughTheWire<v1::HandOverResponse>(HandOverReply{kHeader, true, std::string(5000, 'x'), {}});
+  EXPECT_EQ(done.detail.size(), kMaxReason);
+  v1::TakeOverResponse wire;
+  Encode(Reply(TakeOverReply{kHeader, false, "", {}}), &wire);
+  wire.set_reason(std::string(5000, 'x'));
+  EXPECT_EQ(std::get<TakeOverReply>(*Decode(wire)).reason.size(), kMaxReason);
 }
 
 TEST(PeerCodec, RefusesNegativeSpansAndEndlessLists) {

@@ -54,6 +54,9 @@ TEST_F(PeersTest, EveryRequestFindsItsReply) {
       {PrepareRequest{kAsker, kClaim}, PrepareReply{.header = kServer}},
       {LeadRequest{.header = kAsker, .claim = kClaim}, LeadReply{kServer}},
       {YieldRequest{kAsker, {.claim = kClaim}}, YieldReply{.header = kServer}},
+      {TakeOverRequest{.header = kAsker, .ending = kClaim, .term = 6},
+       TakeOverReply{.header = kServer, .reason = "no"}},
+      {HandOverRequest{.header = kAsker, .to = "127.0.33.13"}, HandOverReply{.header = kServer, .detail = "no"}},
       {LeadRequest{.header = kAsker, .claim = kClaim}, Refusal{kServer, "another hive"}},
   };
   CallId id = 100;
@@ -219,13 +222,6 @@ TEST_F(PeersTest, MalformedReportEndsTheStream) {
   EXPECT_TRUE(there.Await<StreamClosed>());
   EXPECT_TRUE(here.Await<StreamClosed>());
   EXPECT_EQ(there.Count<ReportReceived>(), 0u);
-}
-
-TEST_F(PeersTest, TakeOverIsNotOfThisVersion) {
-  const auto stub = v1::Election::NewStub(FreshChannel(at));
-  grpc::ClientContext context;
-  v1::TakeOverResponse response;
-  EXPECT_EQ(stub->TakeOver(&context, {}, &response).error_code(), grpc::StatusCode::UNIMPLEMENTED);
 }
 
 TEST(FailureOf, ReadsTheOperatingSystemsWords) {

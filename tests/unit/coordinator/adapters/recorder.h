@@ -20,15 +20,21 @@ class Recorder final : public Decider,
                        public PeerAnswerer,
                        public RedisPort,
                        public Discovery,
-                       public MemoryStore {
+                       public MemoryStore,
+                       public HandoverDesk {
  public:
   // Far beyond what a loaded machine takes; a test that waits so long has failed.
   static constexpr std::chrono::seconds kPatience{20};
 
   Recorder()
-      : runtime_(
-            inbox, *this,
-            {.peers = *this, .answers = *this, .redis = *this, .discovery = *this, .watchers = {}, .memory = *this}),
+      : runtime_(inbox, *this,
+                 {.peers = *this,
+                  .answers = *this,
+                  .redis = *this,
+                  .discovery = *this,
+                  .watchers = {},
+                  .memory = *this,
+                  .handovers = *this}),
         thread_([this] { runtime_.Run(); }) {}
   ~Recorder() override {
     inbox.Close();
@@ -83,6 +89,9 @@ class Recorder final : public Decider,
   void Command(const election::CommandRedis&) override {}
   void Probe(const election::ProbeRedis&) override {}
   void Demote(const election::DemoteOrphan&) override {}
+  void Remote(const election::CommandRemote&) override {}
+  void Answer(const election::AnswerHandover&) override {}
+  void Left() override {}
   void ResolveNow() override {}
   void Store(election::Memory) override {}
 

@@ -82,6 +82,30 @@ TEST(Info, MajorVersion) {
   EXPECT_EQ(MajorVersion("unstable"), 0);
 }
 
+TEST(Info, IsAtLeast) {
+  EXPECT_TRUE(IsAtLeast("6.2.0", 6, 2));
+  EXPECT_TRUE(IsAtLeast("6.10", 6, 2));
+  EXPECT_TRUE(IsAtLeast("10.0.1", 6, 2));
+  EXPECT_FALSE(IsAtLeast("6.0.16", 6, 2));
+  EXPECT_FALSE(IsAtLeast("6", 6, 2));
+  EXPECT_FALSE(IsAtLeast("5.9.9", 6, 2));
+  EXPECT_FALSE(IsAtLeast("", 6, 2));
+}
+
+TEST(RedisCommand, AsEachVersionUnderstandsIt) {
+  using Kind = RedisCommand::Kind;
+  using Words = std::vector<std::string>;
+  const RedisCommand pause{.kind = Kind::kPause, .master = {}, .limit = Millis(500)};
+  EXPECT_EQ(Spell(pause, "7.0.15"), (Words{"CLIENT", "PAUSE", "500", "WRITE"}));
+  EXPECT_EQ(Spell({Kind::kPause, {}}, "7.0.15"), (Words{"CLIENT", "PAUSE", "1", "WRITE"}));
+  EXPECT_EQ(Spell({Kind::kUnpause, {}}, "6.2.14"), (Words{"CLIENT", "UNPAUSE"}));
+  EXPECT_EQ(Spell(pause, "6.0.16"), (Words{"CONFIG", "SET", "min-replicas-to-write", "99"}));
+  EXPECT_EQ(Spell({Kind::kUnpause, {}}, "6.0.16"), (Words{"CONFIG", "SET", "min-replicas-to-write", "0"}));
+  EXPECT_EQ(Spell({Kind::kFence, {}}, ""), (Words{"CONFIG", "SET", "min-replicas-to-write", "99"}));
+  EXPECT_EQ(Spell({Kind::kUnfence, {}}, ""), (Words{"CONFIG", "SET", "min-replicas-to-write", "0"}));
+  EXPECT_EQ(Spell({Kind::kRead, {}}, "7.0.15"), Words{});
+}
+
 TEST(RedisCommand, AsRedisSpellsIt) {
   EXPECT_EQ(ToString(RedisCommand{RedisCommand::Kind::kPark, {}}), "REPLICAOF 127.0.0.1 1");
   EXPECT_EQ(ToString(RedisCommand{RedisCommand::Kind::kPromote, {}}), "REPLICAOF NO ONE");

@@ -32,7 +32,7 @@ struct Script final : Decider {
   Actions next;
 };
 
-struct Book final : PeerSender, PeerAnswerer, RedisPort, Discovery, WatchSink, MemoryStore {
+struct Book final : PeerSender, PeerAnswerer, RedisPort, Discovery, WatchSink, MemoryStore, HandoverDesk {
   void Send(SendRequest r) override { Add("send " + std::to_string(r.id)); }
   void Dial(const election::Dial& d) override { Add("dial " + std::to_string(d.id)); }
   void OpenFollow(election::OpenFollow o) override { Add("open " + std::to_string(o.id)); }
@@ -42,6 +42,9 @@ struct Book final : PeerSender, PeerAnswerer, RedisPort, Discovery, WatchSink, M
   void Command(const CommandRedis& c) override { Add("redis " + replication::ToString(c.command)); }
   void Probe(const ProbeRedis& p) override { Add("probe " + std::to_string(p.id)); }
   void Demote(const DemoteOrphan& d) override { Add("demote " + std::to_string(d.id)); }
+  void Remote(const CommandRemote& c) override { Add("remote " + replication::ToString(c.command)); }
+  void Answer(const AnswerHandover& a) override { Add("handover " + std::to_string(a.id)); }
+  void Left() override { Add("left"); }
   void ResolveNow() override { Add("resolve"); }
   void Publish(const LeaderView&) override { Add("publish"); }
   void Store(Memory) override { Add("remember"); }
@@ -75,7 +78,8 @@ class RuntimeTest : public testing::Test {
                    .redis = book,
                    .discovery = book,
                    .watchers = {&book, &book},
-                   .memory = book},
+                   .memory = book,
+                   .handovers = book},
                   {[this] { return now; }, [] { return WallMicros{7}; }}};
 };
 
@@ -88,18 +92,22 @@ TEST_F(RuntimeTest, CarriesActionsOutInTheirOrder) {
                  election::SendBeat{.id = 5},
                  CloseStream{.id = 4},
                  CloseStream{.id = 5},
-                 CommandRedis{6, {RedisCommand::Kind::kPromote, {}}},
+                 CommandRedis{6, {.kind = RedisCommand::Kind::kPromote}},
                  ProbeRedis{.id = 7},
                  DemoteOrphan{.id = 8},
+                 CommandRemote{.id = 9, .command = {.kind = RedisCommand::Kind::kUnpause}},
+                 AnswerHandover{.id = 10},
+                 Left{},
                  ResolveNow{},
                  PublishLeader{},
                  Remember{},
                  Note{}};
   ASSERT_TRUE(inbox.Post(RedisMute{}));
   EXPECT_TRUE(runtime.Turn());
-  EXPECT_THAT(book.lines, ElementsAre("send 1", "reply 2", "dial 3", "open 4", "report 4", "beat 5", "close 4",
-                                      "close accepted 5", "redis REPLICAOF NO ONE", "probe 7", "demote 8", "resolve",
-                                      "publish", "publish", "remember"));
+  EXPECT_THAT(book.lines,
+              ElementsAre("send 1", "reply 2", "dial 3", "open 4", "report 4", "beat 5", "close 4", "close accepted 5",
+                          "redis REPLICAOF NO ONE", "probe 7", "demote 8", "remote CLIENT UNPAUSE", "handover 10",
+                          "left", "resolve", "publish", "publish", "remember"));
 }
 
 TEST_F(RuntimeTest, TicksWhenDueAndAfterWhatHasCome) {
@@ -166,7 +174,13 @@ TEST(Runtime, LeavesNoQuestionUnanswered) {
   bool stopped = false;
   {
     Runtime runtime(inbox, script,
-                    {.peers = book, .answers = book, .redis = book, .discovery = book, .watchers = {}, .memory = book});
+                    {.peers = book,
+                     .answers = book,
+                     .redis = book,
+                     .discovery = book,
+                     .watchers = {},
+                     .memory = book,
+                     .handovers = book});
     ASSERT_TRUE(inbox.Ask([&](const Snapshot* snapshot) { stopped = snapshot == nullptr; }));
   }
   EXPECT_TRUE(stopped);
