@@ -10,10 +10,13 @@ the sender sees resets and refusals.
 
 import contextlib
 import ctypes
+import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 _PREFIX = "hive-chaos-"
@@ -170,7 +173,8 @@ def _table(family, hook, rules):
 
 
 def sweep():
-    """Takes away the namespaces of processes that were killed before they could, with what still runs in them."""
+    """Takes away what processes have left that were killed before they could: namespaces, with what still runs in them, and
+    folders whose names begin with Network.prefix."""
     names = os.listdir(_RUN_DIR) if os.path.isdir(_RUN_DIR) else []
     for name in names:
         owner = _NAME.match(name)
@@ -178,6 +182,10 @@ def sweep():
             Namespace.kill_everything(_Leftover(name))
             with contextlib.suppress(subprocess.CalledProcessError):  # another sweeper was faster
                 _delete(name)
+    for path in glob.glob(os.path.join(tempfile.gettempdir(), f"{_PREFIX}*")):
+        owner = _NAME.match(os.path.basename(path))
+        if owner and _start_time(owner[1]) != owner[2]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 class _Leftover:

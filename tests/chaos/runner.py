@@ -33,8 +33,8 @@ class Session:
     def __init__(self, stack_type, fault, binaries, dataset_mb):
         self._fault = fault
         self._dataset_mb = dataset_mb
-        self.folder = tempfile.mkdtemp(prefix="hive-chaos-")
         self._network = netns.Network()
+        self.folder = tempfile.mkdtemp(prefix=self._network.prefix)
         self._stack = self._load = None
         try:
             self._stack = stack_type(self._network, self.folder, binaries, **fault.options)
