@@ -29,7 +29,7 @@ def main(words):
     options = _options(words[check_only:])
     if options.list and not check_only:
         for fault in FAULTS.values():
-            print(f"{fault.name:24}{fault.title}{' (only when named)' if fault.heavy else ''}")
+            print(f"{fault.name:30}{fault.title}{' (only when named)' if fault.heavy else ''}")
         return 0
     unknown = [name for name in options.faults if name not in FAULTS]
     if unknown:

@@ -163,7 +163,7 @@ class ResultsFile(unittest.TestCase):
     @staticmethod
     def record(fault="proxy", build="one", gap=20.0, **more):
         return {"stack": "hive", "fault": fault, "build": build, "run": 1, "gap": gap, "acknowledged": 100, "lost": 0,
-                "dataset_missing": 0, "errors": {}, "settled_after": 5.0, "broken": [], **more}
+                "dataset_missing": 0, "stale_reads": 0, "errors": {}, "settled_after": 5.0, "broken": [], **more}
 
     def test_what_is_done_is_found_again(self):
         self.results.append(self.record())
@@ -188,7 +188,7 @@ class ResultsFile(unittest.TestCase):
         cells = results.row(FAULTS["redis-1s"], [self.record(gap=20.0), self.record(gap=40.0, lost=2, errors={"unknown: closed": 3}),
                                                  unsettled])
         self.assertEqual(cells[1:6], (3, "30 / 40", "30 / 150", "2 of 200; 2", "0 times"))
-        self.assertEqual(cells[6:8], ("3 (3 x unknown: closed)", "did not settle (1)"))
+        self.assertEqual(cells[6:9], (0, "3 (3 x unknown: closed)", "did not settle (1)"))
 
 
 if __name__ == "__main__":

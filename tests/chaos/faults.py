@@ -6,6 +6,7 @@ does is done; the runner waits until all is settled again. To add one, write a f
 
 import os
 import signal
+import subprocess
 import time
 from dataclasses import dataclass, field
 from typing import Callable
@@ -13,7 +14,7 @@ from typing import Callable
 from localhive import resp
 
 from . import netns
-from .stack import COORDINATOR, PARTS, PROXY, REDIS
+from .stack import COORDINATOR, PARTS, PROXY, REDIS, Unsupported
 
 LEADER, FOLLOWER = "leader", "follower"
 
@@ -62,7 +63,7 @@ class Scene:
         self.stack.sleep(seconds)
 
     def sides(self):
-        """The namespaces of the pod that is cut off, with its clients; and all others, but for discovery's, which both reach."""
+        """The namespaces of the pod that is cut off, with its clients; and all others, but for discovery's."""
         a = [self.cut_off.namespace, self.load.groups["a"].namespace]
         b = [pod.namespace for pod in self.stack.pods if pod is not self.cut_off] + [self.load.groups["b"].namespace]
         return a, b
@@ -180,10 +181,11 @@ def _wait_ended(scene):
 # -- the network ----------------------------------------------------------------------------------------------------------------
 
 
-def cut(make_pairs, reject=False, seconds=CUT):
-    """Between the two sides, clients included."""
+def cut(make_pairs, reject=False, seconds=CUT, discovery_too=False):
+    """Between the two sides, clients included. Both reach discovery, unless the side that is cut off loses that, too."""
     def do(scene):
-        scene.cut(make_pairs(*scene.sides()), reject)
+        a, b = scene.sides()
+        scene.cut(make_pairs(a, b + (scene.stack.discovery if discovery_too else [])), reject)
         scene.sleep(seconds)
         scene.mend()
     return do
@@ -193,6 +195,25 @@ def cut_from_one_follower(scene):
     """Leader and one follower cannot hear each other; everyone else hears both."""
     scene.network.drop(netns.both_ways([scene.leader.namespace], [scene.followers[0].namespace]))
     scene.sleep(CUT)
+    scene.network.mend()
+
+
+def flap(scene):
+    """The leader's node is silent for 0.6 s, and again after 0.6 s, ten times: less than leader_timeout each."""
+    for _ in range(10):
+        scene.network.silence(scene.leader.namespace)
+        scene.sleep(0.6)
+        scene.network.mend()
+        scene.sleep(0.6)
+
+
+def lossy(scene):
+    """Every tenth packet to and from the leader's node is lost for 10 s."""
+    try:
+        scene.network.lose(scene.leader.namespace, 10)
+    except subprocess.CalledProcessError as error:
+        raise Unsupported(f"nftables of this kernel loses nothing at random: {error.stderr.strip().splitlines()[0]}") from error
+    scene.sleep(10)
     scene.network.mend()
 
 
@@ -299,11 +320,16 @@ FAULTS = {fault.name: fault for fault in [
     _leader_cut("leader-cut-rejected", "leader cut off for 15 s by a firewall that rejects", cut(netns.both_ways, reject=True)),
     _leader_cut("leader-deaf", "leader hears nobody for 15 s", cut(lambda a, b: netns.one_way(b, a))),
     _leader_cut("leader-mute", "nobody hears the leader for 15 s", cut(netns.one_way)),
+    _leader_cut("leader-cut-dns", "leader cut off for 15 s, from DNS, too", cut(netns.both_ways, discovery_too=True)),
     _unnoticed("leader-half-cut", "leader and one follower cannot hear each other for 15 s", cut_from_one_follower,
                patience=HOLD_TIMEOUT + 2),
     _follower_cut("follower-cut", "one follower cut off for 15 s, clients on both sides", cut(netns.both_ways)),
     _follower_cut("follower-cut-rejected", "one follower cut off for 15 s by a firewall that rejects",
                   cut(netns.both_ways, reject=True)),
+
+    _follower_cut("follower-cut-dns", "one follower cut off for 15 s, from DNS, too", cut(netns.both_ways, discovery_too=True)),
+    Fault("leader-flaps", "leader's node silent for 0.6 s, ten times", flap, may_read_stale=True),
+    Fault("leader-lossy", "leader's node loses every tenth packet for 10 s", lossy, may_read_stale=True),
 
     *[Fault(f"{part}-ended", f"leader's {part} ended by SIGTERM, back in 1 s", terminate(LEADER, part), _ENDED[part])
       for part in PARTS],

@@ -63,6 +63,7 @@ class HiveStack(Stack):
         if write_acks:
             self._proxy_flags.append(f"--write-acks={write_acks}")
         namespace = network.add("dns")
+        self.discovery = [namespace]
         self._dns = Dns(folder, namespace.ip, namespace)
 
     @staticmethod

@@ -133,6 +133,11 @@ class Network:
         """Packets of each (from, to) pair of namespaces vanish from now on, those of existing connections too."""
         self._on_bridge([f"iifname {one.port} ip daddr {other.ip} drop" for one, other in pairs])
 
+    def lose(self, namespace, percent):
+        """So many of the packets to and from this namespace vanish, at random."""
+        self._on_bridge([f"{which} numgen random mod 100 < {percent} drop"
+                         for which in (f"iifname {namespace.port}", f"ip daddr {namespace.ip}")])
+
     def silence(self, *namespaces):
         """Nothing reaches these namespaces or leaves them, not even ARP: as a node that lost its power or its cable."""
         self._on_bridge([f"iifname {n.port} drop" for n in namespaces] + [f"ip daddr {n.ip} drop" for n in namespaces])

@@ -49,7 +49,7 @@ def _parsed(line):
 
 
 HEADER = ("fault", "runs", "gap (ms, median / max)", "to reach", "acknowledged writes lost (all; most in a run)", "dataset lost",
-          "errors clients saw", "broken promises", "settled after (ms, median / max)")
+          "stale reads", "errors clients saw", "broken promises", "settled after (ms, median / max)")
 
 
 def row(fault, records):
@@ -64,6 +64,7 @@ def row(fault, records):
         f"{fault.bar[0]} / {fault.bar[1]}" if fault.bar else "-",
         f"{sum(lost)} of {sum(r['acknowledged'] for r in measured)}; {max(lost, default=0)}",
         f"{sum(r['dataset_missing'] > 0 for r in measured)} times",
+        sum(r["stale_reads"] for r in measured),
         f"{errors.total()}" + (f" ({_most_common(errors)})" if errors else ""),
         ", ".join(f"{text} ({count})" for text, count in broken.most_common()) or "none",
         _median_and_most([r["settled_after"] for r in measured]),

@@ -105,6 +105,7 @@ class Stack:
         self.folder = folder
         self.binaries = binaries
         self.pods = []
+        self.discovery = []  # namespaces of what pods find one another with
         self.endpoints_changed = lambda: None  # called when endpoints() gives another answer
         self._serving = []  # pods that the Service sends clients to
         self._terminating = []
