@@ -21,10 +21,14 @@ class Authority:
         os.makedirs(folder, exist_ok=True)
         files = Files(os.path.join(folder, f"{name}.crt"), os.path.join(folder, f"{name}.key"), self.certificate)
         request = os.path.join(folder, f"{name}.csr")
+        extensions = os.path.join(folder, f"{name}.ext")
+        with open(extensions, "w") as out:  # the key's name, so that of two authorities of one name the right one is found
+            out.write("authorityKeyIdentifier=keyid\nextendedKeyUsage=serverAuth,clientAuth\n")
         _openssl("req", *_NEW_KEY, "-keyout", files.key, "-out", request, "-subj", f"/CN={name}")
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", "1",
-                 "-out", files.certificate)
+                 "-extfile", extensions, "-out", files.certificate)
         os.remove(request)
+        os.remove(extensions)
         return files
 
 

@@ -112,6 +112,7 @@ TEST_F(MemberTlsTest, StrangersAreTurnedAwayAndCounted) {
   grpc::SslCredentialsOptions no_certificate;
   no_certificate.pem_root_certs = ours.pem();
   EXPECT_FALSE(Reaches(grpc::SslCredentials(no_certificate)));
+  expect_counted("no certificate");
 
   // Trusts us, but is signed by somebody else.
   EXPECT_FALSE(Reaches(Load(Files("stranger", other.Issue("server"), ours.pem())).channel()));
