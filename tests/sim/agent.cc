@@ -70,7 +70,8 @@ void Coordinators::AgentPoll(ProcessId id) {
   }
   if (c.agent_run != redis->id) return;
   const RedisId run = redis->id;
-  queue_.After(microseconds(random_.Between(50, 400)), [this, id, run, status = redises_.Status(run)]() mutable {
+  const Duration takes = microseconds(random_.Between(50, 400)) + redises_.Slowness(run);
+  queue_.After(takes, [this, id, run, status = redises_.Status(run)]() mutable {
     if (at(id).alive && at(id).agent_run == run) AgentReport(id, run, RedisReported{std::move(status)});
   });
 }
@@ -96,14 +97,15 @@ void Coordinators::Command(Coordinator& c, const election::CommandRedis& command
   }
   const RedisId run = redis->id;
   c.agent_pending.push_back(call);
-  c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300));
+  c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300)) + redises_.Slowness(run);
   queue_.At(c.agent_next, [this, id, call, run, what = command.command] {
     if (!redises_.at(run).alive) return CommandDone(id, call, false, "connection closed", kNoId);
     redises_.WhenAwake(run, [this, id, call, run, what] {
       // Written to the socket before: it takes effect even if nobody waits for the answer any more.
-      const bool ok = redises_.Execute(run, what);
-      queue_.After(microseconds(random_.Between(50, 300)), [this, id, call, run, ok] {
-        CommandDone(id, call, ok, ok ? "" : "BUSY Redis is busy running a script or loading", run);
+      std::string error = redises_.Execute(run, what);
+      queue_.After(microseconds(random_.Between(50, 300)), [this, id, call, run, error = std::move(error)]() mutable {
+        const bool ok = error.empty();
+        CommandDone(id, call, ok, std::move(error), run);
       });
     });
   });

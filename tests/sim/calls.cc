@@ -182,8 +182,8 @@ void Coordinators::Demote(Coordinator& c, const election::DemoteOrphan& demote) 
     queue_.After(dial.delay * 2 + back, [this, demote, answer, run, back] {
       const Redis& orphan = redises_.at(run);
       if (!orphan.alive || orphan.stopped) return answer(kRedisPatience, OrphanAnswered::Outcome::kUnreachable);
-      const bool obeyed = redises_.Execute(run, {replication::RedisCommand::Kind::kReplicate, demote.master});
-      answer(back, obeyed ? OrphanAnswered::Outcome::kObeyed : OrphanAnswered::Outcome::kRefused);
+      const std::string error = redises_.Execute(run, {replication::RedisCommand::Kind::kReplicate, demote.master});
+      answer(back, error.empty() ? OrphanAnswered::Outcome::kObeyed : OrphanAnswered::Outcome::kRefused);
     });
   });
 }

@@ -53,8 +53,9 @@ ProcessId Coordinators::Start(PodId pod_id) {
   c->alive = true;
   c->started = c->last_step = queue_.now();
   c->clock_origin = Seconds(random_.Between(1, 1'000'000));
+  c->clock_ppm = random_.Between(-options_.clock_ppm, options_.clock_ppm);
   election::Config config;
-  config.hive = "sim";
+  config.hive = pod.hive;
   config.self = c->identity;
   config.coordinator = pod.coordinator_endpoint();
   config.redis = pod.redis_endpoint();
@@ -66,6 +67,11 @@ ProcessId Coordinators::Start(PodId pod_id) {
   config.bootstrap_settle = options_.bootstrap_settle;
   config.empty_wait = options_.empty_wait;
   config.dial_window = options_.dial_window;
+  config.doubt_timeout = options_.doubt_timeout;
+  config.handover_timeout = options_.handover_timeout;
+  config.takeover_timeout = options_.takeover_timeout;
+  config.priority = (options_.priority0 >> pod.slot & 1u) != 0 ? 0 : 100;
+  config.min_followers = pod.foreign() ? 0 : options_.min_followers;
   config.defer_to_fresher = options_.defer_to_fresher;
   if (options_.state_dir) config.memory = pod.remembered;
   c->brain = factory_(config);
@@ -104,6 +110,22 @@ void Coordinators::Kill(ProcessId id, bool silently) {
   judge_.OnKill(c);
 }
 
+void Coordinators::AskLeave(ProcessId id) {
+  Coordinator& c = at(id);
+  if (!c.alive || c.leaving) return;
+  c.leaving = true;
+  judge_.OnLeaveAsked(c);
+  Deliver(id, election::LeaveAsked{});
+}
+
+void Coordinators::AskHandover(ProcessId id, const std::string& to) {
+  Coordinator& c = at(id);
+  if (!c.alive) return;
+  const election::RequestId request = ++c.last_request;
+  c.handovers[request] = queue_.now();
+  Deliver(id, election::HandoverAsked{request, to});
+}
+
 void Coordinators::Thaw(ProcessId id) {
   Coordinator& c = at(id);
   if (!c.alive || !c.frozen) return;
@@ -139,10 +161,12 @@ void Coordinators::Deliver(ProcessId id, Event event) {
 
 void Coordinators::Step(Coordinator& c, Event event) {
   election::Config config;
-  config.self = c.identity;
-  config.redis = pods_[c.pod].redis_endpoint();
-  config.coordinator = pods_[c.pod].coordinator_endpoint();
-  if (bug_ != PlantedBug::kNone) MutateEvent(bug_, config, event);
+  if (bug_ != PlantedBug::kNone) {
+    config.self = c.identity;
+    config.redis = pods_[c.pod].redis_endpoint();
+    config.coordinator = pods_[c.pod].coordinator_endpoint();
+    MutateEvent(bug_, config, event);
+  }
   const Instant local = c.Local(queue_.now());
   const WallMicros wall =
       kWallBegin + std::chrono::duration_cast<microseconds>(queue_.now()).count() + pods_[c.pod].skew;
@@ -182,6 +206,18 @@ void Coordinators::Carry(Coordinator& c, Action& action) {
     Probe(c, *probe);
   } else if (auto* demote = std::get_if<election::DemoteOrphan>(&action)) {
     Demote(c, *demote);
+  } else if (auto* remote = std::get_if<election::CommandRemote>(&action)) {
+    CommandOther(c, *remote);
+  } else if (auto* answer = std::get_if<election::AnswerHandover>(&action)) {
+    c.handovers.erase(answer->id);
+  } else if (std::holds_alternative<election::Left>(action)) {
+    if (c.leaving && !c.has_left && on_left) {
+      c.has_left = true;
+      // The loop ends after what was decided has been carried out; sockets get their bytes out first.
+      queue_.After(microseconds(random_.Between(200, 3000)), [this, id = c.id] {
+        if (at(id).alive) on_left(at(id));
+      });
+    }
   } else if (std::holds_alternative<election::ResolveNow>(action)) {
     Resolve(c.id, false);
   } else if (auto* publish = std::get_if<election::PublishLeader>(&action)) {
@@ -221,7 +257,12 @@ void Coordinators::Resolve(ProcessId id, bool repeat) {
       Deliver(id, election::PeersUnlisted{no_name, no_name ? "no such name" : "no answer"});
       return;
     }
-    std::vector<Endpoint> answer = dns_.Answer(pods_[late.pod].slot, kCoordinatorPort);
+    std::vector<Endpoint> answer;
+    if (pods_[late.pod].foreign()) {
+      answer.push_back(pods_[late.pod].coordinator_endpoint());
+    } else {
+      answer = dns_.Answer(pods_[late.pod].slot, kCoordinatorPort);
+    }
     if (answer.empty()) {
       Deliver(id, election::PeersUnlisted{true, "no such name"});
     } else {

@@ -7,6 +7,7 @@
 // Thread rule: one thread.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -39,7 +40,11 @@ struct Coordinator {
   bool alive = false;
   bool frozen = false;
   SimTime started{0};
-  Duration clock_origin{0};  // its monotonic clock reads this plus the time of the simulation
+  Duration clock_origin{0};  // its monotonic clock reads this plus the time of the simulation,
+  int64_t clock_ppm = 0;     // and gains so many millionths
+  bool leaving = false;      // was asked to
+  bool has_left = false;
+  std::map<election::RequestId, SimTime> handovers;  // asked of it by a person, unanswered: since when
   std::unique_ptr<Brain> brain;
   election::State state;      // after its last step
   election::LeaderView view;  // as last published
@@ -65,9 +70,17 @@ struct Coordinator {
   SimTime agent_next{0};      // commands are carried out in order
   std::vector<election::CallId> agent_pending;
 
+  // Its connections to the redises of others.
+  struct Remote {
+    RedisId run = kNoId;                          // connected to; kNoId = not
+    std::deque<election::CommandRemote> waiting;  // the first is being carried out
+    bool sent = false;                            // ... and has been sent
+  };
+  std::map<Endpoint, Remote> remotes;
+
   bool resolving = false;
 
-  Instant Local(SimTime now) const { return Instant(clock_origin + now); }
+  Instant Local(SimTime now) const { return Instant(clock_origin + now + now / 1'000'000 * clock_ppm); }
 };
 
 class Coordinators {
@@ -92,8 +105,14 @@ class Coordinators {
   Coordinator* OfPod(const Pod& pod) const;
   size_t runs() const { return rows_.size(); }
 
+  // SIGTERM: the process is to end. `on_left` is called when it says that it may.
+  void AskLeave(ProcessId id);
+  // A person asks for a handover to the member at `to` (empty: to any).
+  void AskHandover(ProcessId id, const std::string& to);
+
   // Called with every published view.
   std::function<void(const Coordinator&)> on_publish;
+  std::function<void(const Coordinator&)> on_left;
 
   uint64_t steps() const { return steps_; }
 
@@ -128,6 +147,19 @@ class Coordinators {
   void DialOut(Coordinator& c, const election::Dial& dial);
   void Probe(Coordinator& c, const election::ProbeRedis& probe);
   void Demote(Coordinator& c, const election::DemoteOrphan& demote);
+  // remote.cc
+  using Remote = Coordinator::Remote;
+  void CommandOther(Coordinator& c, const election::CommandRemote& command);
+  Remote* RemoteOf(ProcessId id, election::CallId call);
+  void RemoteExpires(ProcessId id, election::CallId call);
+  void RemoteNext(ProcessId id, const Endpoint& redis);
+  void RemoteHasRead(ProcessId id, const election::CommandRemote& command, RedisId run);
+  void RemoteTravels(ProcessId id, const election::CommandRemote& command, RedisId run, SimTime until);
+  void RemoteAnswer(ProcessId id, election::CallId call, election::RemoteDone::Outcome outcome, std::string error,
+                    election::RedisStatus status);
+  bool Unheard(PodId redis_pod, PodId coordinator_pod) const;
+
+  // calls.cc, too
   void DropCallsTo(Coordinator& dead, bool silently);
   void BreakCallsAcrossResets(Coordinator& c);
 

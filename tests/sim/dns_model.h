@@ -72,9 +72,9 @@ class DnsModel {
   const EventQueue& queue_;
   std::vector<Record> records_;
   Outage outage_;
-  Duration lag_[kMaxMembers] = {};
-  uint32_t hidden_[kMaxMembers] = {};
-  SimTime hidden_until_[kMaxMembers] = {};
+  Duration lag_[kMaxSlots] = {};
+  uint32_t hidden_[kMaxSlots] = {};
+  SimTime hidden_until_[kMaxSlots] = {};
 };
 
 }  // namespace hive::sim

@@ -50,15 +50,15 @@ void World::Inject(const Fault& fault) {
     case FaultKind::kDnsStale:
       return dns_.SetLag(slot, fault.lasts);
     case FaultKind::kRestartAllCoordinators:
-      for (int each = 0; each < kMaxMembers; ++each) KillCoordinator(each, fault.lasts);
+      for (int each = 0; each < kMemberSlots; ++each) KillCoordinator(each, fault.lasts);
       return;
     case FaultKind::kRestartAllRedisButOne:
-      for (int each = 0; each < kMaxMembers; ++each) {
+      for (int each = 0; each < kMemberSlots; ++each) {
         if (each != slot && (!options_.keep_one_holder || !LastHolder(each))) KillRedis(each, fault.lasts);
       }
       return;
     case FaultKind::kScaleUp:
-      for (int each = 0; each < kMaxMembers; ++each) {
+      for (int each = 0; each < kMemberSlots; ++each) {
         if (pods_.OfSlot(each) == nullptr) return StartPod(each);
       }
       return;

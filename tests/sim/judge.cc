@@ -27,7 +27,13 @@ void Judge::Object(std::string rule, std::string text) {
   violation_ = Violation{queue_.now(), std::move(rule), std::move(text)};
 }
 
-void Judge::OnStart(const Coordinator& c) { watched_[c.id].c = &c; }
+void Judge::OnStart(const Coordinator& c) {
+  if (!pods_[c.pod].foreign()) watched_[c.id].c = &c;
+}
+
+void Judge::OnLeaveAsked(const Coordinator& c) {
+  if (watched_.contains(c.id)) watched_[c.id].leave_asked = queue_.now();
+}
 
 void Judge::OnKill(const Coordinator& c) {
   watched_.erase(c.id);
@@ -35,7 +41,7 @@ void Judge::OnKill(const Coordinator& c) {
 }
 
 void Judge::OnStep(const Coordinator& c, const Event& event, const Actions& actions) {
-  if (violation_) return;
+  if (violation_ || pods_[c.pod].foreign()) return;
   Watched& w = watched_[c.id];
   Learn(w, event);
   CheckState(w, event);
@@ -164,7 +170,7 @@ void Judge::CheckPromotion(const Watched& w) {
 void Judge::CheckEmptyPromotion(const Watched& w) {
   for (const Endpoint& listed : w.listed) {
     const Pod* pod = pods_.At(listed.ip);
-    if (pod == nullptr || pod->id == w.c->pod) continue;
+    if (pod == nullptr || pod->id == w.c->pod || pod->foreign()) continue;
     const Redis* other = redises_.OfPod(*pod);
     if (other == nullptr || !other->has_data()) continue;
     if (queue_.now() - other->data_since < options_.leader_timeout + options_.election_window) continue;
@@ -261,7 +267,7 @@ void Judge::OnHeal() {
   healed_ = queue_.now();
   for (const Pod& pod : pods_.rows()) {
     const Redis* redis = redises_.OfPod(pod);
-    if (redis != nullptr && redis->has_data()) data_at_heal_ = true;
+    if (redis != nullptr && redis->has_data() && !pod.foreign()) data_at_heal_ = true;
   }
 }
 

@@ -46,10 +46,14 @@ class Judge {
 
   void OnStart(const Coordinator& c);
   void OnKill(const Coordinator& c);
+  void OnLeaveAsked(const Coordinator& c);
   // After the step, before its actions are carried out.
   void OnStep(const Coordinator& c, const election::Event& event, const election::Actions& actions);
   void OnProxyWrites(const Pod& pod, const proxy::Leadership& leader);
+  void OnExecuted(const Redis& redis, WriteId write);
   void OnAcknowledged(WriteId write) { acknowledged_.push_back(write); }
+  // A client was not served. `told`: by an error that says what became of the write.
+  void OnClientError(const Pod& pod, const char* what, bool told);
   // A full resync is about to replace what `replica` holds.
   void OnReplace(const Redis& replica, const Redis& source, const Content& incoming);
 
@@ -87,6 +91,7 @@ class Judge {
     election::Role role = election::Role::kJoining;
     election::Term term = 0;
     SimTime opened{-1};
+    std::optional<SimTime> leave_asked;
     bool warned = false;
     SimTime second_began{0};
     int sent = 0;

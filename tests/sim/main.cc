@@ -104,7 +104,7 @@ int Replay(const Arguments& arguments) {
   std::printf("fine: converged %lld ms after the heal; %llu of %llu acknowledged writes lost\n",
               static_cast<long long>(ToMillis(outcome.converged_after)),
               static_cast<unsigned long long>(outcome.acknowledged_and_lost),
-              static_cast<unsigned long long>(outcome.acknowledged));
+              static_cast<unsigned long long>(outcome.clients.acknowledged));
   return 0;
 }
 
@@ -132,8 +132,8 @@ struct Totals {
     full += outcome.full_syncs;
     partial += outcome.partial_syncs;
     steps += outcome.steps;
-    written += outcome.written;
-    acknowledged += outcome.acknowledged;
+    written += outcome.clients.sent;
+    acknowledged += outcome.clients.acknowledged;
     lost += outcome.acknowledged_and_lost;
     simulated += outcome.simulated;
     if (!outcome.violation) converged_ms.push_back(ToMillis(outcome.converged_after));

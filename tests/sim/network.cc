@@ -71,8 +71,8 @@ void Network::SetCut(int from, int to, int ports, Cut cut) {
 }
 
 void Network::Heal() {
-  for (int from = 0; from < kMaxMembers; ++from) {
-    for (int to = 0; to < kMaxMembers; ++to) {
+  for (int from = 0; from < kMaxSlots; ++from) {
+    for (int to = 0; to < kMaxSlots; ++to) {
       const bool was_cut = cuts_[from][to][0] != Cut::kNone || cuts_[from][to][1] != Cut::kNone;
       if (was_cut) SetCut(from, to, 3, Cut::kNone);
     }

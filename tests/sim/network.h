@@ -66,9 +66,9 @@ class Network {
   const Pods& pods_;
   const EventQueue& queue_;
   Random& random_;
-  SimTime cut_at_[kMaxMembers][kMaxMembers] = {};  // when the cuts between two last changed
+  SimTime cut_at_[kMaxSlots][kMaxSlots] = {};  // when the cuts between two last changed
   SimTime lossless_since_{0};
-  Cut cuts_[kMaxMembers][kMaxMembers][2] = {};
+  Cut cuts_[kMaxSlots][kMaxSlots][2] = {};
   int loss_percent_ = 0;
   bool healed_ = false;
 };

@@ -9,11 +9,16 @@
 
 #include "common/base/time.h"
 #include "tests/sim/event_queue.h"
+#include "tests/sim/expect.h"
 
 namespace hive::sim {
 
-// At most this many members: what the first form promises, and what keeps a schedule quick.
+// At most this many members: what is promised, and what keeps a schedule quick.
 inline constexpr int kMaxMembers = 7;
+// Slots: the members', two for surge pods, and one for a pod of another hive.
+inline constexpr int kMemberSlots = kMaxMembers + 2;
+inline constexpr int kForeignSlot = kMemberSlots;
+inline constexpr int kMaxSlots = kForeignSlot + 1;
 
 enum class FaultKind : uint8_t {
   kKillRedis,         // back, empty, after `lasts`
@@ -69,6 +74,11 @@ struct Options {
   Duration bootstrap_settle = Seconds(2);
   Duration empty_wait = Seconds(60);
   Duration dial_window = Millis(100);
+  Duration doubt_timeout = Seconds(30);
+  Duration handover_timeout = Seconds(5);
+  Duration takeover_timeout = Millis(300);
+  uint32_t priority0 = 0;  // slots whose member has priority 0
+  int min_followers = 0;
   bool defer_to_fresher = true;
   bool state_dir = true;
 
@@ -88,8 +98,15 @@ struct Options {
   Duration dead_ip_lingers = Millis(0);   // in DNS
   bool dead_ip_unreachable = false;       // packets to a dead IP are answered "host unreachable" rather than dropped
   Duration write_interval = Millis(100);  // of each proxy's client
+  int write_acks = 0;                     // replicas that must have a write before its client hears of it
+  uint32_t refuses_client = 0;            // slots whose redis knows no CLIENT command
+  uint32_t refuses_config = 0;            // ... no CONFIG command
+  int64_t clock_ppm = 0;                  // monotonic clocks run at rates that differ by up to this, either way
   int first_ip = 1;                       // 10.0.0.N of the first pod
-  bool keep_one_holder = true;            // no fault destroys the last copy of the data
+  Duration min_ready{0};        // of a rolling replacement: a new pod is ready for so long before the next ends
+  bool keep_one_holder = true;  // no fault destroys the last copy of the data
+
+  Expectations expect = kToday;
 
   Duration safety = Seconds(10);  // faults fall in here
   std::vector<Fault> faults;

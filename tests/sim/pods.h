@@ -21,6 +21,9 @@ using ProcessId = uint32_t;  // one run of one coordinator; never reused
 using RedisId = uint32_t;    // one run of one redis; never reused
 inline constexpr uint32_t kNoId = ~0u;
 
+inline constexpr const char* kHive = "sim";
+inline constexpr const char* kOtherHive = "other";
+
 inline constexpr uint16_t kCoordinatorPort = 7400;
 inline constexpr uint16_t kRedisPort = 6379;
 
@@ -31,11 +34,14 @@ struct Pod {
   bool alive = false;
   ProcessId process = kNoId;
   RedisId redis = kNoId;
+  std::string hive = kHive;                    // another's: a pod that got a dead member's IP
+  bool terminating = false;                    // SIGTERM has been sent
   WallMicros skew = 0;                         // of its wall clock
   std::optional<election::Memory> remembered;  // its --state-dir
 
   Endpoint coordinator_endpoint() const { return {ip, kCoordinatorPort}; }
   Endpoint redis_endpoint() const { return {ip, kRedisPort}; }
+  bool foreign() const { return hive != kHive; }
 };
 
 class Pods {

@@ -1,9 +1,6 @@
 #include "tests/sim/proxies.h"
 
 #include <algorithm>
-#include <string>
-
-#include "tests/sim/judge.h"
 
 namespace hive::sim {
 
@@ -15,21 +12,27 @@ namespace {
 constexpr int kPatiencePercent = 40;
 constexpr Duration kTryOwnEvery = Seconds(1);
 
+proxy::WriteState StateOf(election::WriteState state) {
+  switch (state) {
+    case election::WriteState::kOpen:
+      return proxy::WriteState::kOpen;
+    case election::WriteState::kHold:
+      return proxy::WriteState::kHold;
+    case election::WriteState::kFenced:
+      return proxy::WriteState::kFenced;
+    case election::WriteState::kNoLeader:
+      break;
+  }
+  return proxy::WriteState::kNoLeader;
+}
+
 Duration LeaseLength(const Options& options) { return options.leader_timeout * 7 / 10; }
 
 }  // namespace
 
-Proxies::Proxies(const Options& options, const Pods& pods, Redises& redises, Coordinators& coordinators,
-                 Network& network, EventQueue& queue, Random& random, Judge& judge, PlantedBug bug)
-    : options_(options),
-      pods_(pods),
-      redises_(redises),
-      coordinators_(coordinators),
-      network_(network),
-      queue_(queue),
-      random_(random),
-      judge_(judge),
-      bug_(bug) {
+Proxies::Proxies(const Options& options, const Pods& pods, Coordinators& coordinators, Network& network,
+                 EventQueue& queue, Random& random)
+    : options_(options), pods_(pods), coordinators_(coordinators), network_(network), queue_(queue), random_(random) {
   coordinators_.on_publish = [this](const Coordinator& c) { Published(c); };
 }
 
@@ -38,7 +41,6 @@ void Proxies::Start(PodId pod) {
   if (rows_[pod].running) return;
   rows_[pod].running = true;
   queue_.After(Millis(random_.Between(1, 100)), [this, pod] { Turn(pod); });
-  queue_.After(Millis(random_.Between(1, 200)), [this, pod] { ClientTurn(pod); });
 }
 
 void Proxies::Thaw(PodId pod) {
@@ -121,22 +123,27 @@ void Proxies::Published(const Coordinator& c) {
 }
 
 void Proxies::Tell(PodId pod, const Coordinator& c) {
-  const Passage passage = network_.Send(pods_[c.pod], pods_[pod].ip, Port::kCoordinator, false);
-  if (passage.fate != Fate::kArrives) return;
+  Passage passage = network_.Send(pods_[c.pod], pods_[pod].ip, Port::kCoordinator, false);
+  if (passage.fate != Fate::kArrives) {
+    if (network_.Between(pods_[c.pod], pods_[pod], Port::kCoordinator) != Cut::kNone) return;
+    passage.delay += Millis(200);  // lost, and sent again
+  }
   Answer answer;
   answer.watch = rows_[pod].watch;
   answer.echoed = rows_[pod].echo;
   answer.own = pods_[pod].process == c.id;
-  answer.answer.hive = "sim";
-  if (!c.view.claim.empty() && c.view.write_state == election::WriteState::kOpen) {
+  answer.answer.hive = pods_[c.pod].hive;
+  if (!c.view.claim.empty()) {
     const election::Claim& claim = c.view.claim;
     answer.answer.leader = {claim.term, claim.leader.ip, claim.leader.incarnation, claim.redis};
-    answer.answer.write_state = proxy::WriteState::kOpen;
+    answer.answer.write_state = StateOf(c.view.write_state);
     answer.answer.claim_age = std::max(c.Local(queue_.now()) - c.view.heard, Duration{0});
   }
   answer.answer.lease = LeaseLength(options_);
   answer.answer.coordinators = c.view.coordinators;
-  queue_.After(passage.delay, [this, pod, answer = std::move(answer)]() mutable {
+  SimTime& arrival = rows_[pod].next_arrival;  // a stream keeps its order
+  arrival = std::max(arrival + microseconds(1), queue_.now() + passage.delay);
+  queue_.At(arrival, [this, pod, answer = std::move(answer)]() mutable {
     Proxy& p = rows_[pod];
     if (p.frozen) {
       p.waiting.push_back(std::move(answer));
@@ -153,37 +160,7 @@ void Proxies::Hear(PodId pod, const Answer& heard) {
   proxy::WatchAnswer answer = heard.answer;
   answer.asked = p.questions.At(heard.echoed);
   p.view.Heard(Now(), heard.own, answer);
-}
-
-void Proxies::ClientTurn(PodId pod) {
-  if (!pods_[pod].alive) return;
-  queue_.After(Duration(random_.Between(options_.write_interval.count() / 2, options_.write_interval.count() * 3 / 2)),
-               [this, pod] { ClientTurn(pod); });
-  const Proxy& p = rows_[pod];
-  if (p.frozen) return;
-  const proxy::LeaderSnapshot& snapshot = p.view.snapshot();
-  const bool reckless = bug_ == PlantedBug::kProxyIgnoresLease && !snapshot.leader.empty();
-  if (snapshot.MayWrite(Now()) || reckless) Send(pod, snapshot.leader);
-}
-
-void Proxies::Send(PodId pod, const proxy::Leadership& leader) {
-  judge_.OnProxyWrites(pods_[pod], leader);
-  ++written_;
-  const Passage passage = network_.Send(pods_[pod], leader.redis.ip, Port::kRedis, false);
-  const Redis* redis = passage.fate == Fate::kArrives ? redises_.OfPod(pods_[passage.to]) : nullptr;
-  if (redis == nullptr) return;
-  queue_.After(passage.delay, [this, pod, run = redis->id, back = passage.delay] {
-    redises_.WhenAwake(run, [this, pod, run, back] {
-      const WriteId write = redises_.NewWrite();
-      if (!redises_.Write(run, write)) return;
-      queue_.After(back, [this, pod, write] {
-        const Proxy& p = rows_[pod];
-        if (!pods_[pod].alive || p.frozen || !p.view.snapshot().MayConfirmWrites(Now())) return;
-        ++acknowledged_;
-        judge_.OnAcknowledged(write);
-      });
-    });
-  });
+  if (on_view) on_view(pod);
 }
 
 }  // namespace hive::sim

@@ -1,11 +1,11 @@
-// One proxy a pod, and one client that writes through it. The proxy believes what the real one does (proxy/leader): it
-// watches its own pod's coordinator, or another member's when that one is gone or mute, and writes only while its lease
-// runs.
+// One proxy a pod: what it believes of the leader. That is what the real one believes (proxy/leader): it watches its
+// own pod's coordinator, or another member's when that one is gone or mute, and may write only while its lease runs.
+// What its client does with that: clients.h.
 //
 // Thread rule: one thread.
 #pragma once
 
-#include <optional>
+#include <functional>
 #include <vector>
 
 #include "common/base/random.h"
@@ -15,25 +15,24 @@
 #include "tests/sim/event_queue.h"
 #include "tests/sim/network.h"
 #include "tests/sim/options.h"
-#include "tests/sim/planted.h"
 #include "tests/sim/pods.h"
-#include "tests/sim/redis_model.h"
 
 namespace hive::sim {
 
-class Judge;
-
 class Proxies {
  public:
-  Proxies(const Options& options, const Pods& pods, Redises& redises, Coordinators& coordinators, Network& network,
-          EventQueue& queue, Random& random, Judge& judge, PlantedBug bug);
+  Proxies(const Options& options, const Pods& pods, Coordinators& coordinators, Network& network, EventQueue& queue,
+          Random& random);
 
   void Start(PodId pod);
   void Freeze(PodId pod) { rows_[pod].frozen = true; }
   void Thaw(PodId pod);
 
-  uint64_t written() const { return written_; }
-  uint64_t acknowledged() const { return acknowledged_; }
+  bool frozen(PodId pod) const { return rows_[pod].frozen; }
+  const proxy::LeaderSnapshot& snapshot(PodId pod) const { return rows_[pod].view.snapshot(); }
+
+  // Called when a proxy has heard of the leader: something may have changed.
+  std::function<void(PodId)> on_view;
 
  private:
   struct Answer {
@@ -49,7 +48,8 @@ class Proxies {
     proxy::SentTimes questions;
     uint64_t watch = 0;  // grows with every stream that it opens
     ProcessId watched = kNoId;
-    uint64_t echo = 0;  // newest question that has arrived at the watched one
+    uint64_t echo = 0;        // newest question that has arrived at the watched one
+    SimTime next_arrival{0};  // of an answer
     SimTime heard{0};
     SimTime try_own{0};  // when to look at the own coordinator again
     size_t next_fallback = 0;
@@ -63,23 +63,16 @@ class Proxies {
   void Published(const Coordinator& c);
   void Tell(PodId pod, const Coordinator& c);
   void Hear(PodId pod, const Answer& answer);
-  void ClientTurn(PodId pod);
-  void Send(PodId pod, const proxy::Leadership& leader);
   // The proxies' monotonic clock is the simulation's.
   Instant Now() const { return Instant(queue_.now()); }
 
   const Options& options_;
   const Pods& pods_;
-  Redises& redises_;
   Coordinators& coordinators_;
   Network& network_;
   EventQueue& queue_;
   Random& random_;
-  Judge& judge_;
-  PlantedBug bug_;
   std::vector<Proxy> rows_;  // by PodId
-  uint64_t written_ = 0;
-  uint64_t acknowledged_ = 0;
 };
 
 }  // namespace hive::sim

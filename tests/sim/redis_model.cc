@@ -71,6 +71,7 @@ void Redises::Kill(RedisId id, bool silently) {
   redis.alive = false;
   redis.stopped = false;
   redis.asleep.clear();
+  redis.postponed.clear();  // its clients see the close
   DropLink(redis);
   if (!silently) DropReplicasOf(id);
 }
@@ -93,40 +94,6 @@ void Redises::WhenAwake(RedisId id, Task task) {
   } else {
     task();
   }
-}
-
-bool Redises::Execute(RedisId id, const RedisCommand& command) {
-  Redis& redis = rows_[id];
-  const bool loading = redis.link == Redis::Link::kSyncing && queue_.now() >= redis.loading_from;
-  if (loading || redis.busy_until > queue_.now()) return command.kind == RedisCommand::Kind::kRead;
-  switch (command.kind) {
-    case RedisCommand::Kind::kRead:
-    case RedisCommand::Kind::kServeStale:
-    case RedisCommand::Kind::kPause:
-    case RedisCommand::Kind::kUnpause:
-    case RedisCommand::Kind::kFence:
-    case RedisCommand::Kind::kUnfence:
-      break;
-    case RedisCommand::Kind::kPark:
-      Follow(redis, replication::kNobody);
-      break;
-    case RedisCommand::Kind::kReplicate:
-      Follow(redis, command.master);
-      break;
-    case RedisCommand::Kind::kPromote:
-      Promote(redis);
-      break;
-  }
-  return true;
-}
-
-bool Redises::Write(RedisId id, WriteId write) {
-  Redis& redis = rows_[id];
-  if (!redis.alive || !redis.master || redis.busy_until > queue_.now()) return false;
-  redis.content.log.push_back(write);
-  if (redis.backlog) redis.offset += kWriteBytes;
-  Feed(redis);
-  return true;
 }
 
 // replicationUnsetMaster: the id shifts, replicas must ask again.
@@ -317,7 +284,9 @@ void Redises::Flow(RedisId id, uint32_t epoch, size_t upto) {
   if (!replica.alive || replica.epoch != epoch || replica.link != Redis::Link::kUp) return;
   const Redis& source = rows_[replica.source];
   const Cut cut = network_.Between(pods_[source.pod], pods_[replica.pod], Port::kRedis);
-  if (cut == Cut::kSilent || replica.stopped || (source.alive && source.stopped)) {
+  // A pause of its clients' writes holds back its master's as well (measured on 7.0.15).
+  const bool paused = replica.paused_until > queue_.now();
+  if (cut == Cut::kSilent || replica.stopped || paused || (source.alive && source.stopped)) {
     queue_.After(Millis(50), [this, id, epoch, upto] { Flow(id, epoch, upto); });  // TCP sends it again
     return;
   }
@@ -372,6 +341,7 @@ RedisStatus Redises::Status(RedisId id) const {
   status.offset = redis.offset;
   status.keys = static_cast<int64_t>(redis.content.log.size());
   status.uptime = queue_.now() - redis.started;
+  status.fenced = redis.fenced;
   return status;
 }
 

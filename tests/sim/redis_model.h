@@ -4,14 +4,16 @@
 // id; offsets count only once a first replica has come; PSYNC continues where the id matches and the backlog reaches,
 // else a full resync replaces everything; a parked redis refuses PSYNC but still feeds the replicas that it has; a
 // replica redials every second; +CONTINUE makes a lagging replica adopt the new id; chained replicas; SIGSTOP, after
-// which buffered commands take effect; -BUSY. Not modelled: expiry, memory limits, persistence (but see Preload),
-// repl-timeout (60 s).
+// which buffered commands take effect; -BUSY; CLIENT PAUSE WRITE, which postpones clients' writes, and, on a replica,
+// its master's; min-replicas-to-write. Not modelled: expiry, memory limits, persistence (but see Preload), repl-timeout
+// (60 s).
 //
 // Thread rule: one thread.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "common/base/random.h"
@@ -41,6 +43,16 @@ struct Content {
   }
 };
 
+// What became of a client's write.
+enum class Written : uint8_t {
+  kDone,
+  kReadOnly,  // -READONLY: a replica; not executed
+  kFenced,    // -NOREPLICAS; not executed
+  kBusy,      // -BUSY or -LOADING; not executed
+  kClosed,    // the connection closed first: nobody can say
+};
+using OnWritten = std::function<void(Written)>;
+
 // One run of one redis-server.
 struct Redis {
   RedisId id = kNoId;
@@ -48,6 +60,8 @@ struct Redis {
   bool alive = false;
   bool stopped = false;   // SIGSTOP
   SimTime busy_until{0};  // answers -BUSY
+  SimTime slow_until{0};  // each command takes up to slow_high
+  Duration slow_high{0};
   SimTime started{0};
   SimTime data_since{0};  // when its content last came from elsewhere, or began
   Content content;
@@ -70,6 +84,15 @@ struct Redis {
   SimTime loading_from{0};  // kSyncing: the last part loads, and answers -LOADING
 
   std::vector<Task> asleep;  // what arrived while stopped, in order
+
+  // Clients.
+  bool fenced = false;      // min-replicas-to-write
+  SimTime paused_until{0};  // CLIENT PAUSE WRITE
+  struct Postponed {
+    WriteId write = 0;
+    OnWritten done;
+  };
+  std::vector<Postponed> postponed;
 
   bool has_data() const { return !content.log.empty(); }
   bool empty() const { return content.root == 0; }
@@ -94,11 +117,25 @@ class Redises {
   // Runs `task` when `id` next reads its sockets: now, or at Resume; never, if it dies first.
   void WhenAwake(RedisId id, Task task);
 
-  // Executes a role command now. False: refused (-BUSY).
-  bool Execute(RedisId id, const replication::RedisCommand& command);
-  // A client's write: false when refused (-READONLY, -BUSY).
-  bool Write(RedisId id, WriteId write);
+  void Slow(RedisId id, Duration high, Duration lasts) {
+    at(id).slow_high = high;
+    at(id).slow_until = queue_.now() + lasts;
+  }
+  // How much longer its next command takes than usual.
+  Duration Slowness(RedisId id) {
+    const Redis& redis = at(id);
+    return redis.slow_until > queue_.now() ? Duration(random_.Between(0, redis.slow_high.count())) : Duration{0};
+  }
+
+  // Executes a command of a coordinator now. What redis says when it refuses; empty when it obeys.
+  std::string Execute(RedisId id, const replication::RedisCommand& command);
+  // A client's write. `done` is called at once, or, while writes are paused, at their end.
+  void Write(RedisId id, WriteId write, OnWritten done);
+  // Its client has gone: a postponed write is never executed.
+  void Forget(RedisId id, WriteId write);
   WriteId NewWrite() { return ++last_write_; }
+  // How many replicas that are connected to `master` hold `write`.
+  int Holders(RedisId master, WriteId write) const;
 
   replication::RedisStatus Status(RedisId id) const;
 
@@ -111,6 +148,9 @@ class Redises {
   // Called before a full resync replaces what `replica` holds by `incoming`, as `source` held it.
   std::function<void(const Redis& replica, const Redis& source, const Content& incoming)> on_replace;
 
+  // Called when a client's write has been executed.
+  std::function<void(const Redis& redis, WriteId write)> on_executed;
+
   // Replication links lag by up to this from here on.
   void SetLag(Duration high) { lag_high_ = high; }
 
@@ -120,6 +160,9 @@ class Redises {
 
  private:
   void Promote(Redis& redis);
+  void Pause(Redis& redis, Duration limit);
+  void EndPause(RedisId id);
+  bool Refuses(const Redis& redis, replication::RedisCommand::Kind kind) const;
   void Follow(Redis& redis, const Endpoint& master);
   void DropLink(Redis& redis);
   void DropReplicasOf(RedisId source);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <vector>
 
 namespace hive::sim {
@@ -31,7 +33,16 @@ class RedisModelTest : public ::testing::Test {
     redises_.Execute(ids_[i], {RedisCommand::Kind::kReplicate, pods_[redises_.at(ids_[master]).pod].redis_endpoint()});
   }
   void Write(int i, int count = 1) {
-    for (int k = 0; k < count; ++k) redises_.Write(ids_[i], redises_.NewWrite());
+    for (int k = 0; k < count; ++k) redises_.Write(ids_[i], redises_.NewWrite(), [](Written) {});
+  }
+  // What a client hears of a write; nothing while it waits.
+  std::shared_ptr<std::optional<Written>> Ask(int i) {
+    auto heard = std::make_shared<std::optional<Written>>();
+    redises_.Write(ids_[i], redises_.NewWrite(), [heard](Written written) { *heard = written; });
+    return heard;
+  }
+  void Tell(int i, RedisCommand::Kind kind, Duration limit = Duration{0}) {
+    ASSERT_EQ(redises_.Execute(ids_[i], {kind, {}, limit}), "");
   }
   void Restart(int i) {
     const PodId pod = redises_.at(ids_[i]).pod;
@@ -53,7 +64,7 @@ class RedisModelTest : public ::testing::Test {
 
 TEST_F(RedisModelTest, BornParkedTakesNoWritesAndFeedsNobody) {
   EXPECT_TRUE(redises_.Status(ids_[0]).parked());
-  EXPECT_FALSE(redises_.Write(ids_[0], redises_.NewWrite()));
+  EXPECT_EQ(**Ask(0), Written::kReadOnly);
   Replicate(1, 0);
   Run(Seconds(5));
   EXPECT_FALSE(redises_.Status(ids_[1]).link_up);
@@ -197,6 +208,98 @@ TEST_F(RedisModelTest, ASmallBacklogForcesAFullResync) {
   Run(Seconds(2));
   EXPECT_EQ(redises_.full_syncs(), before + 1);
   EXPECT_EQ(Keys(1), 10u);
+}
+
+// ------------------------------------------------------------------------------------------------ pause and fence
+
+TEST_F(RedisModelTest, APauseHoldsWritesAndEndsByItself) {
+  Promote(0);
+  Tell(0, RedisCommand::Kind::kPause, Millis(100));
+  const auto heard = Ask(0);
+  Run(Millis(90));
+  EXPECT_FALSE(heard->has_value());
+  Run(Millis(20));
+  EXPECT_EQ(**heard, Written::kDone);
+  EXPECT_EQ(Keys(0), 1u);
+}
+
+TEST_F(RedisModelTest, AnUnpauseReleasesAndASecondPauseOnlyProlongs) {
+  Promote(0);
+  Tell(0, RedisCommand::Kind::kPause, Seconds(5));
+  Tell(0, RedisCommand::Kind::kPause, Millis(10));
+  const auto heard = Ask(0);
+  Run(Seconds(1));
+  EXPECT_FALSE(heard->has_value());
+  Tell(0, RedisCommand::Kind::kUnpause);
+  EXPECT_EQ(**heard, Written::kDone);
+}
+
+TEST_F(RedisModelTest, WhatAPauseHeldIsRefusedOnceItIsParked) {
+  Promote(0);
+  Tell(0, RedisCommand::Kind::kPause, Seconds(5));
+  const auto held = Ask(0);
+  Park(0);
+  EXPECT_EQ(**Ask(0), Written::kReadOnly) << "the role is looked at before the pause";
+  EXPECT_FALSE(held->has_value());
+  Tell(0, RedisCommand::Kind::kUnpause);
+  EXPECT_EQ(**held, Written::kReadOnly);
+  EXPECT_EQ(Keys(0), 0u);
+}
+
+TEST_F(RedisModelTest, AHeldWriteWhoseClientHasGoneIsNotExecuted) {
+  Promote(0);
+  Tell(0, RedisCommand::Kind::kPause, Millis(100));
+  const WriteId write = redises_.NewWrite();
+  redises_.Write(ids_[0], write, [](Written) { FAIL(); });
+  redises_.Forget(ids_[0], write);
+  Run(Seconds(1));
+  EXPECT_EQ(Keys(0), 0u);
+}
+
+TEST_F(RedisModelTest, APausedReplicaHoldsBackItsMastersWrites) {
+  Promote(0);
+  Replicate(1, 0);
+  Run(Seconds(2));
+  Tell(1, RedisCommand::Kind::kPause, Seconds(3));
+  Write(0, 4);
+  Run(Seconds(2));
+  EXPECT_EQ(Keys(1), 0u);
+  Run(Seconds(2));
+  EXPECT_EQ(Keys(1), 4u);
+}
+
+TEST_F(RedisModelTest, AFenceRefusesEvenWhilePausedAndAPromotionLiftsIt) {
+  Promote(0);
+  Tell(0, RedisCommand::Kind::kPause, Seconds(5));
+  Tell(0, RedisCommand::Kind::kFence);
+  EXPECT_EQ(**Ask(0), Written::kFenced);
+  EXPECT_TRUE(redises_.Status(ids_[0]).fenced);
+  Park(0);
+  Promote(0);
+  EXPECT_FALSE(redises_.Status(ids_[0]).fenced);
+}
+
+TEST_F(RedisModelTest, ARenamedCommandIsRefused) {
+  options_.refuses_client = 1;
+  options_.refuses_config = 2;
+  EXPECT_NE(redises_.Execute(ids_[0], {RedisCommand::Kind::kPause, {}, Seconds(1)}), "");
+  EXPECT_EQ(redises_.Execute(ids_[0], {RedisCommand::Kind::kFence, {}}), "");
+  EXPECT_EQ(redises_.Execute(ids_[1], {RedisCommand::Kind::kPause, {}, Seconds(1)}), "");
+  EXPECT_NE(redises_.Execute(ids_[1], {RedisCommand::Kind::kFence, {}}), "");
+}
+
+TEST_F(RedisModelTest, HoldersAreReplicasThatAreConnectedAndHaveTheWrite) {
+  Promote(0);
+  Replicate(1, 0);
+  Replicate(2, 0);
+  Run(Seconds(2));
+  const WriteId write = redises_.NewWrite();
+  redises_.Write(ids_[0], write, [](Written) {});
+  EXPECT_EQ(redises_.Holders(ids_[0], write), 0);
+  Run(Seconds(1));
+  EXPECT_EQ(redises_.Holders(ids_[0], write), 2);
+  Park(2);
+  EXPECT_EQ(redises_.Holders(ids_[0], write), 1);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ namespace hive::sim {
 
 inline constexpr uint64_t kSeeds = 12;
 inline constexpr int kLost = -1;
+inline constexpr size_t kLines = 150;  // shown of a schedule that fails
 
 using Script = std::function<void(World&)>;
 
@@ -38,7 +39,7 @@ inline void Play(int members, const Script& script, const std::function<void(Opt
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Options options = Calm(seed, members);
     if (change) change(options);
-    Transcript transcript(150);
+    Transcript transcript(kLines);
     World world(options, MakeCore, transcript);
     script(world);
     if (world.judge().objects()) {

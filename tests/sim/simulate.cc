@@ -56,8 +56,7 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
   outcome.full_syncs = static_cast<uint64_t>(world.redises().full_syncs());
   outcome.partial_syncs = static_cast<uint64_t>(world.redises().partial_syncs());
   outcome.steps = world.coordinators().steps();
-  outcome.written = world.proxies().written();
-  outcome.acknowledged = world.proxies().acknowledged();
+  outcome.clients = world.clients().counts();
   outcome.acknowledged_and_lost = world.judge().acknowledged_and_lost();
   return outcome;
 }

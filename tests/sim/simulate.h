@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/sim/brain.h"
+#include "tests/sim/clients.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/options.h"
 #include "tests/sim/planted.h"
@@ -24,8 +25,7 @@ struct Outcome {
   uint64_t full_syncs = 0;
   uint64_t partial_syncs = 0;
   uint64_t steps = 0;
-  uint64_t written = 0;
-  uint64_t acknowledged = 0;
+  Clients::Counts clients;
   uint64_t acknowledged_and_lost = 0;
 };
 

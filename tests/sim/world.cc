@@ -15,11 +15,14 @@ World::World(const Options& options, BrainFactory factory, Transcript& transcrip
       redises_(options_, pods_, network_, queue_, random_, transcript_),
       judge_(options_, pods_, redises_, network_, queue_),
       coordinators_(options_, pods_, redises_, dns_, network_, queue_, random_, transcript_, judge_, bug, factory),
-      proxies_(options_, pods_, redises_, coordinators_, network_, queue_, random_, judge_, bug),
+      proxies_(options_, pods_, coordinators_, network_, queue_, random_),
+      clients_(options_, pods_, redises_, proxies_, network_, queue_, random_, transcript_, judge_, bug),
       next_ip_(options.first_ip) {
   redises_.on_replace = [this](const Redis& replica, const Redis& source, const Content& incoming) {
     judge_.OnReplace(replica, source, incoming);
   };
+  redises_.on_executed = [this](const Redis& redis, WriteId write) { judge_.OnExecuted(redis, write); };
+  coordinators_.on_left = [this](const Coordinator& c) { coordinators_.Kill(c.id, false); };
 }
 
 void World::Say(const std::string& what) {
@@ -67,6 +70,7 @@ void World::StartPod(int slot, bool same_ip, bool with_coordinator) {
   redises_.Start(id);
   coordinators_.Start(id);
   proxies_.Start(id);
+  clients_.Start(id);
   NetworkChanged();
 }
 
@@ -85,14 +89,14 @@ void World::StartMembers() {
 
 void World::StartRedis(int slot) {
   const Pod* pod = pods_.OfSlot(slot);
-  if (pod == nullptr || redises_.OfPod(*pod) != nullptr) return;
+  if (pod == nullptr || pod->terminating || redises_.OfPod(*pod) != nullptr) return;
   redises_.Start(pod->id);
   coordinators_.RedisChanged(pod->id);
 }
 
 void World::StartCoordinator(int slot) {
   const Pod* pod = pods_.OfSlot(slot);
-  if (pod == nullptr || coordinators_.OfPod(*pod) != nullptr) return;
+  if (pod == nullptr || pod->terminating || coordinators_.OfPod(*pod) != nullptr) return;
   coordinators_.Start(pod->id);
 }
 
@@ -147,7 +151,10 @@ void World::StallPod(int slot, Duration lasts) {
   StallCoordinator(slot, lasts);
   StopRedis(slot, lasts);
   proxies_.Freeze(pod->id);
-  queue_.After(lasts, [this, id = pod->id] { proxies_.Thaw(id); });
+  queue_.After(lasts, [this, id = pod->id] {
+    proxies_.Thaw(id);
+    clients_.Thaw(id);
+  });
 }
 
 void World::StopRedis(int slot, Duration lasts) {
@@ -176,8 +183,8 @@ void World::CutBoth(int a, int b, int ports, Cut cut) {
 void World::HealPair(int a, int b) { CutBoth(a, b, 3, Cut::kNone); }
 
 void World::Partition(uint32_t mask, Cut cut, bool one_way) {
-  for (int a = 0; a < kMaxMembers; ++a) {
-    for (int b = 0; b < kMaxMembers; ++b) {
+  for (int a = 0; a < kMaxSlots; ++a) {
+    for (int b = 0; b < kMaxSlots; ++b) {
       const bool from_inside = (mask >> a & 1u) != 0 && (mask >> b & 1u) == 0;
       if (!from_inside) continue;
       network_.SetCut(a, b, 3, cut);
@@ -192,6 +199,10 @@ void World::Partition(uint32_t mask, Cut cut, bool one_way) {
 void World::Heal() {
   Say("everything heals");
   healed_ = true;
+  rolling_ = false;
+  for (const Pod& pod : std::vector<Pod>(pods_.rows())) {
+    if (pod.alive && (pod.terminating || pod.foreign())) EndPod(pod.id, std::nullopt);
+  }
   network_.Heal();
   dns_.Heal();
   redises_.SetLag(Millis(5));
@@ -201,7 +212,7 @@ void World::Heal() {
 }
 
 void World::HealProcesses() {
-  for (int slot = 0; slot < kMaxMembers; ++slot) {
+  for (int slot = 0; slot < kMemberSlots; ++slot) {
     if ((wanted_ >> slot & 1u) == 0) continue;
     if (pods_.OfSlot(slot) == nullptr) StartPod(slot);
     const Pod& pod = *pods_.OfSlot(slot);
@@ -214,7 +225,9 @@ void World::HealProcesses() {
     if (pod.process != kNoId) coordinators_.Thaw(pod.process);
     StartCoordinator(slot);
     proxies_.Start(pod.id);
+    clients_.Start(pod.id);
     proxies_.Thaw(pod.id);
+    clients_.Thaw(pod.id);
   }
 }
 
@@ -223,7 +236,7 @@ void World::HealProcesses() {
 int World::Leader() const {
   int leader = -1;
   election::Term term = 0;
-  for (int slot = 0; slot < kMaxMembers; ++slot) {
+  for (int slot = 0; slot < kMemberSlots; ++slot) {
     const Coordinator* c = CoordinatorOf(slot);
     if (c == nullptr || c->state.role != election::Role::kLeading || c->view.claim.term < term) continue;
     leader = slot;
@@ -245,7 +258,7 @@ const Redis* World::RedisOf(int slot) const {
 bool World::AllEmpty() const {
   for (const Pod& pod : pods_.rows()) {
     const Redis* redis = redises_.OfPod(pod);
-    if (redis != nullptr && !redis->empty()) return false;
+    if (redis != nullptr && !redis->empty() && !pod.foreign()) return false;
   }
   return true;
 }
@@ -253,7 +266,7 @@ bool World::AllEmpty() const {
 bool World::LastHolder(int slot) const {
   const Redis* redis = RedisOf(slot);
   if (redis == nullptr || !redis->has_data()) return false;
-  for (int other = 0; other < kMaxMembers; ++other) {
+  for (int other = 0; other < kMemberSlots; ++other) {
     const Redis* copy = other == slot ? nullptr : RedisOf(other);
     if (copy != nullptr && copy->has_data()) return false;
   }

@@ -9,9 +9,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/random.h"
 #include "tests/sim/brain.h"
+#include "tests/sim/clients.h"
 #include "tests/sim/coordinators.h"
 #include "tests/sim/dns_model.h"
 #include "tests/sim/event_queue.h"
@@ -38,7 +40,7 @@ class World {
   // Runs until promise 4's state is reached; false when `within` has passed without it or the judge objects.
   bool RunUntilConverged(Duration within);
 
-  // ---- members: slots 0 to kMaxMembers - 1
+  // ---- members: slots 0 to kMemberSlots - 1
   // A pod with everything in it, listed by DNS; `with_coordinator` false: its image is still being pulled, nothing
   // listens.
   void StartPod(int slot, bool same_ip = false, bool with_coordinator = true);
@@ -52,6 +54,20 @@ class World {
   void StallCoordinator(int slot, Duration lasts);
   void StallPod(int slot, Duration lasts);
   void StopRedis(int slot, Duration lasts);
+
+  // ---- on purpose
+  // SIGTERM to everything in the pod. Its coordinator leaves, its proxy drains; then redis ends (it is a native
+  // sidecar), and the pod. After the grace period all of it is killed.
+  void Terminate(int slot, std::optional<Duration> replaced_after);
+  // Replaces every pod as a Deployment with maxSurge 1 and maxUnavailable 0 does: a new one, and once that is ready,
+  // SIGTERM to an old one.
+  void Roll();
+  bool rolling() const { return rolling_; }
+  bool terminating() const;
+  // A person asks the member at `slot` for a handover to the member at `to` (none: to any).
+  void AskHandover(int slot, std::optional<int> to);
+  // A pod of another hive, with data, gets `ip`, which nobody has any more.
+  void StartForeign(const std::string& ip);
 
   // ---- network and DNS
   void SetCut(int from, int to, int ports, Cut cut);
@@ -77,7 +93,7 @@ class World {
   Judge& judge() { return judge_; }
   const Judge& judge() const { return judge_; }
   const Coordinators& coordinators() const { return coordinators_; }
-  const Proxies& proxies() const { return proxies_; }
+  const Clients& clients() const { return clients_; }
   const Options& options() const { return options_; }
 
  private:
@@ -86,6 +102,11 @@ class World {
   void NetworkChanged();
   std::string NewIp();
   void HealProcesses();
+  void RollOn();
+  void EndPod(PodId id, std::optional<Duration> replaced_after);
+  void FinishTermination(PodId id, std::optional<Duration> replaced_after, SimTime begun);
+  bool InSync(int slot) const;
+  bool LastInSync(int slot) const;
 
   const Options options_;
   Random random_;
@@ -98,9 +119,14 @@ class World {
   Judge judge_;
   Coordinators coordinators_;
   Proxies proxies_;
+  Clients clients_;
   int next_ip_;
   uint32_t wanted_ = 0;  // slots that should have a pod
   bool healed_ = false;
+  bool rolling_ = false;
+  std::vector<int> to_replace_;  // by the rolling replacement: slots of old pods
+  std::optional<int> surge_;     // slot of the pod that is awaited
+  SimTime surge_ready_since_{-1};
 };
 
 }  // namespace hive::sim

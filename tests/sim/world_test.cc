@@ -16,7 +16,8 @@ constexpr const char* kB = "10.0.0.2";
 
 class WorldTest : public ::testing::Test {
  protected:
-  WorldTest() : world_(Calm(), MakeScripted, transcript_) {
+  WorldTest() : WorldTest(Calm()) {}
+  explicit WorldTest(const Options& options) : world_(options, MakeScripted, transcript_) {
     world_.StartPod(0);
     world_.StartPod(1);
     world_.RunFor(Millis(500));
@@ -201,6 +202,217 @@ TEST_F(WorldTest, WhatACoordinatorRemembersOutlivesItButNotItsPod) {
   world_.KillPod(0, true, Millis(10), /*same_ip=*/true);
   world_.RunFor(Millis(100));
   EXPECT_FALSE(script_.members[kA].config.memory.has_value());
+}
+
+// --------------------------------------------------------------------------------------- another member's redis
+
+class RemoteTest : public WorldTest {
+ protected:
+  void Command(CallId id, RedisCommand::Kind kind, const std::string& run = {}) {
+    Say(kA, CommandRemote{id, {kB, kRedisPort}, {kind, {}, Millis(500)}, run, Millis(200)});
+  }
+  RemoteDone::Outcome Outcome() const { return script_.Last<RemoteDone>(kA).outcome; }
+};
+
+TEST_F(RemoteTest, IsCarriedOutOnTheRunThatIsMeant) {
+  const std::string run = world_.redises().Status(world_.RedisOf(1)->id).run_id;
+  Command(1, RedisCommand::Kind::kPromote, run);
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kDone);
+  EXPECT_TRUE(script_.Last<RemoteDone>(kA).status.is_master);
+  Command(2, RedisCommand::Kind::kPark, "another");
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kAnotherRun);
+  EXPECT_TRUE(world_.RedisOf(1)->master);
+}
+
+TEST_F(RemoteTest, CommandsKeepTheirOrder) {
+  script_.members[kA].next = {CommandRemote{1, {kB, kRedisPort}, {RedisCommand::Kind::kPromote, {}}, {}, Millis(200)},
+                              CommandRemote{2, {kB, kRedisPort}, {RedisCommand::Kind::kFence, {}}, {}, Millis(200)},
+                              CommandRemote{3, {kB, kRedisPort}, {RedisCommand::Kind::kPark, {}}, {}, Millis(200)}};
+  world_.RunFor(Millis(150));
+  EXPECT_EQ(script_.Heard<RemoteDone>(kA), 3);
+  EXPECT_EQ(script_.Last<RemoteDone>(kA).id, 3u);
+  EXPECT_TRUE(world_.RedisOf(1)->parked());
+  EXPECT_TRUE(world_.RedisOf(1)->fenced);
+}
+
+TEST_F(RemoteTest, AStoppedRedisIsSentNothing) {
+  world_.StopRedis(1, Seconds(1));
+  Command(1, RedisCommand::Kind::kPromote);
+  EXPECT_EQ(script_.Heard<RemoteDone>(kA), 0);
+  world_.RunFor(Millis(250));
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kUnreachable);
+  world_.RunFor(Seconds(2));
+  EXPECT_FALSE(world_.RedisOf(1)->master) << "a ghost";
+}
+
+TEST_F(RemoteTest, OneThatIsStoppedInBetweenObeysWhenItWakes) {
+  script_.members[kA].next = {CommandRemote{1, {kB, kRedisPort}, {RedisCommand::Kind::kPromote, {}}, {}, Millis(200)}};
+  // Looks at every step for the moment between its first reply and the command.
+  while (script_.Heard<RemoteDone>(kA) == 0 && world_.now() < Seconds(2)) {
+    world_.RunFor(std::chrono::microseconds(50));
+    const auto& remotes = world_.CoordinatorOf(0)->remotes;
+    const auto remote = remotes.find({kB, kRedisPort});
+    if (remote != remotes.end() && remote->second.sent && !world_.RedisOf(1)->stopped) {
+      world_.StopRedis(1, Millis(600));
+    }
+  }
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kUnknown);
+  EXPECT_FALSE(world_.RedisOf(1)->master);
+  world_.RunFor(Seconds(1));
+  EXPECT_TRUE(world_.RedisOf(1)->master);
+}
+
+TEST_F(RemoteTest, SilenceAndRefusal) {
+  world_.CutBoth(0, 1, 2, Cut::kSilent);
+  Command(1, RedisCommand::Kind::kPark);
+  world_.RunFor(Millis(250));
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kUnreachable);
+  world_.HealPair(0, 1);
+  world_.KillRedis(1, std::nullopt);
+  Command(2, RedisCommand::Kind::kPark);
+  EXPECT_EQ(script_.Heard<RemoteDone>(kA), 2);
+  EXPECT_EQ(Outcome(), RemoteDone::Outcome::kUnreachable);
+}
+
+// -------------------------------------------------------------------------------------------------- on purpose
+
+TEST_F(WorldTest, APodThatIsToldToStopEndsOnceItsCoordinatorHasLeft) {
+  world_.Terminate(0, std::nullopt);
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(script_.Heard<LeaveAsked>(kA), 1);
+  ASSERT_NE(world_.RedisOf(0), nullptr);
+  Say(kA, Left{});
+  EXPECT_EQ(world_.CoordinatorOf(0), nullptr);
+  world_.RunFor(Seconds(2));  // its proxy's clients have long been waiting for a leader
+  EXPECT_EQ(world_.RedisOf(0), nullptr);
+}
+
+TEST_F(WorldTest, ItsRedisOutlivesItsCoordinatorAndTheGracePeriodEndsBoth) {
+  Say(kB, ResolveNow{});
+  world_.Terminate(0, Millis(100));
+  Say(kA, Left{});
+  EXPECT_EQ(world_.CoordinatorOf(0), nullptr);
+  EXPECT_NE(world_.RedisOf(0), nullptr);
+  world_.Terminate(1, std::nullopt);  // never says Left
+  world_.RunFor(Seconds(9));
+  EXPECT_NE(world_.CoordinatorOf(1), nullptr);
+  EXPECT_NE(world_.RedisOf(0), nullptr) << "replaced";
+  world_.RunFor(Seconds(2));
+  EXPECT_EQ(world_.CoordinatorOf(1), nullptr);
+}
+
+TEST_F(WorldTest, AHandoverIsAskedForAndAnswered) {
+  world_.AskHandover(0, 1);
+  world_.RunFor(Millis(10));
+  ASSERT_EQ(script_.Heard<HandoverAsked>(kA), 1);
+  EXPECT_EQ(script_.Last<HandoverAsked>(kA).to, kB);
+  EXPECT_EQ(world_.CoordinatorOf(0)->handovers.size(), 1u);
+  Say(kA, AnswerHandover{script_.Last<HandoverAsked>(kA).id, true, "", {}});
+  EXPECT_TRUE(world_.CoordinatorOf(0)->handovers.empty());
+}
+
+TEST_F(WorldTest, AnIpIsUsedAgainByAnotherHive) {
+  world_.KillPod(1, true, std::nullopt);
+  world_.StartForeign(kB);
+  world_.RunFor(Millis(100));
+  EXPECT_EQ(script_.members[kB].config.hive, kOtherHive);
+  EXPECT_EQ(script_.Last<PeersListed>(kB).listed.size(), 1u);
+  Call(5);
+  world_.RunFor(Millis(30));
+  EXPECT_EQ(script_.Heard<RequestReceived>(kB), 1);
+  EXPECT_FALSE(world_.judge().objects());
+}
+
+// ------------------------------------------------------------------------------------------------- clients
+
+class ClientsTest : public WorldTest {
+ protected:
+  ClientsTest() : ClientsTest(Calm()) {}
+  explicit ClientsTest(const Options& options) : WorldTest(options) {
+    Say(kB, CommandRedis{1, {RedisCommand::Kind::kPromote, {}}});
+    script_.members[kB].state.role = Role::kLeading;
+    leader_ = {1, 1, script_.members[kB].config.self, {kB, kCoordinatorPort}, {kB, kRedisPort}};
+    script_.members[kB].state.view.claim = leader_;
+  }
+  // Every tick of every member says so.
+  void Publish(WriteState state, Duration span) {
+    const SimTime until = world_.now() + span;
+    while (world_.now() < until) {
+      for (const char* ip : {kA, kB}) {
+        LeaderView view;
+        view.claim = leader_;
+        view.write_state = state;
+        const PodId pod = world_.pods().At(ip)->id;
+        view.heard = world_.coordinators().at(world_.pods()[pod].process).Local(world_.now());
+        script_.members[ip].next = {PublishLeader{view}};
+      }
+      world_.RunFor(Millis(50));
+    }
+  }
+  uint64_t Acknowledged() const { return world_.clients().counts().acknowledged; }
+
+  Claim leader_;
+};
+
+TEST_F(ClientsTest, WriteWhileOpenAndWaitWhileHeldOrFenced) {
+  Publish(WriteState::kOpen, Seconds(1));
+  const uint64_t before = Acknowledged();
+  EXPECT_GT(before, 5u);
+  for (const WriteState state : {WriteState::kHold, WriteState::kFenced, WriteState::kNoLeader}) {
+    Publish(state, Millis(200));  // what was under way
+    const uint64_t now = Acknowledged();
+    Publish(state, Seconds(1));
+    EXPECT_EQ(Acknowledged(), now) << Name(state);
+  }
+  Publish(WriteState::kOpen, Seconds(1));
+  EXPECT_GT(Acknowledged(), before + 5);
+  EXPECT_EQ(world_.clients().counts().closed, 0u);
+}
+
+TEST_F(ClientsTest, NothingIsAcknowledgedDuringAPauseAndNothingIsLost) {
+  Publish(WriteState::kOpen, Millis(500));
+  Say(kB, CommandRedis{2, {RedisCommand::Kind::kPause, {}, Millis(800)}});
+  const uint64_t before = Acknowledged();
+  Publish(WriteState::kOpen, Millis(600));
+  EXPECT_LE(Acknowledged(), before + 1);
+  Publish(WriteState::kOpen, Seconds(1));
+  EXPECT_GT(Acknowledged(), before + 2);
+  EXPECT_EQ(world_.clients().counts().closed, 0u);
+}
+
+TEST_F(ClientsTest, AFenceIsAnErrorToWhomeverWasUnderWay) {
+  Publish(WriteState::kOpen, Millis(500));
+  Say(kB, CommandRedis{2, {RedisCommand::Kind::kFence, {}}});
+  const uint64_t before = Acknowledged();
+  Publish(WriteState::kOpen, Millis(500));
+  EXPECT_LE(Acknowledged(), before + 1);
+  EXPECT_GT(world_.clients().counts().refused, 0u);
+}
+
+class WriteAcksTest : public ClientsTest {
+ protected:
+  WriteAcksTest() : ClientsTest(WithAcks()) {
+    script_.members[kA].state.view.claim = leader_;
+    Say(kA, CommandRedis{1, {RedisCommand::Kind::kReplicate, {kB, kRedisPort}}});
+    Publish(WriteState::kOpen, Seconds(2));
+  }
+  static Options WithAcks() {
+    Options options = Calm();
+    options.write_acks = 1;
+    return options;
+  }
+};
+
+TEST_F(WriteAcksTest, AWriteIsAcknowledgedOnlyOnceAReplicaHasIt) {
+  uint64_t before = Acknowledged();
+  Publish(WriteState::kOpen, Seconds(1));
+  EXPECT_GT(Acknowledged(), before + 5);
+  world_.SetCut(1, 0, 2, Cut::kSilent);  // the leader's writes reach nobody
+  Publish(WriteState::kOpen, Millis(100));
+  before = Acknowledged();
+  Publish(WriteState::kOpen, Seconds(3));
+  EXPECT_EQ(Acknowledged(), before);
+  EXPECT_GT(world_.clients().counts().unconfirmed, 0u);
 }
 
 // ------------------------------------------------------------------------------------------------- the judge
