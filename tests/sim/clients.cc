@@ -105,7 +105,7 @@ void Clients::Send(PodId pod, const proxy::Leadership& leader) {
   // The link never came to be: nothing was sent.
   if (passage.fate == Fate::kRefused || passage.fate == Fate::kUnreachable) return;
   if (passage.fate == Fate::kArrives && redis == nullptr) return;
-  judge_.OnProxyWrites(pods_[pod], leader);
+  judge_.OnProxyWrites(pods_[pod], leader, client.write);
   ++counts_.sent;
   client.phase = Phase::kSent;
   client.sent_at = queue_.now();

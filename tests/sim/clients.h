@@ -33,6 +33,15 @@ class Clients {
     uint64_t refused = 0;      // told that it was not executed
     uint64_t closed = 0;       // the connection was closed with a write in flight
     uint64_t held_too_long = 0;
+
+    void operator+=(const Counts& other) {
+      sent += other.sent;
+      acknowledged += other.acknowledged;
+      unconfirmed += other.unconfirmed;
+      refused += other.refused;
+      closed += other.closed;
+      held_too_long += other.held_too_long;
+    }
   };
 
   Clients(const Options& options, const Pods& pods, Redises& redises, Proxies& proxies, Network& network,

@@ -4,6 +4,8 @@
 // Thread rule: value type.
 #pragma once
 
+#include <string_view>
+
 namespace hive::sim {
 
 struct Expectations {
@@ -14,6 +16,16 @@ struct Expectations {
   bool orphans = false;   // a coordinator that is lost leaves no writable redis behind
   bool priority = false;  // a member of priority 0 does not stay leader while another can lead
 
+  // Null: there is no such rule.
+  bool* Named(std::string_view name) {
+    if (name == "handover") return &handover;
+    if (name == "fencing") return &fencing;
+    if (name == "durable") return &durable;
+    if (name == "discards") return &discards;
+    if (name == "orphans") return &orphans;
+    if (name == "priority") return &priority;
+    return nullptr;
+  }
   static Expectations All() { return {true, true, true, true, true, true}; }
 };
 

@@ -8,8 +8,9 @@ void World::Inject(const Fault& fault) {
   const int leader = Leader();
   const int slot = fault.slot != kLeaderSlot ? fault.slot : leader >= 0 ? leader : 0;
   Say("fault: " + ToString(fault));
-  const bool kills_data =
-      fault.kind == FaultKind::kKillRedis || fault.kind == FaultKind::kKillPod || fault.kind == FaultKind::kScaleDown;
+  judge_.OnFault();
+  const bool kills_data = fault.kind == FaultKind::kKillRedis || fault.kind == FaultKind::kKillPod ||
+                          fault.kind == FaultKind::kScaleDown || fault.kind == FaultKind::kForeignIp;
   if (kills_data && options_.keep_one_holder && LastHolder(slot)) return;
   const Cut cut = fault.reset ? Cut::kReset : Cut::kSilent;
   switch (fault.kind) {
@@ -21,6 +22,7 @@ void World::Inject(const Fault& fault) {
       return KillPod(slot, fault.reset, fault.lasts, fault.same_ip);
     case FaultKind::kPartition:
       Partition(fault.mask, cut, fault.one_way);
+      if (!fault.one_way) judge_.OnPartition(fault.mask);
       break;
     case FaultKind::kCutPair:
       SetCut(slot, fault.other, fault.ports, cut);
@@ -64,9 +66,35 @@ void World::Inject(const Fault& fault) {
       return;
     case FaultKind::kScaleDown:
       return RemovePod(slot);
+    case FaultKind::kTerminate:
+      if (!LastInSync(slot)) Terminate(slot, fault.lasts);
+      return;
+    case FaultKind::kTerminateSeveral:
+      for (int each = 0; each < kMemberSlots; ++each) {
+        if ((fault.mask >> each & 1u) != 0 && !LastInSync(each)) Terminate(each, fault.lasts);
+      }
+      return;
+    case FaultKind::kRoll:
+      return Roll();
+    case FaultKind::kHandover:
+      return AskHandover(slot, fault.one_way ? std::nullopt : std::optional<int>(fault.other));
+    case FaultKind::kWallJump:
+      if (Pod* pod = pods_.OfSlot(slot)) {
+        const WallMicros jump = std::chrono::duration_cast<std::chrono::microseconds>(fault.lasts).count();
+        pod->skew += fault.one_way ? -jump : jump;
+      }
+      return;
+    case FaultKind::kSlowRedis:
+      if (RedisOf(slot) != nullptr) {
+        redises_.Slow(pods_.OfSlot(slot)->redis, Millis(40 + fault.mask % 360), fault.lasts);
+      }
+      return;
+    case FaultKind::kForeignIp:
+      return LoseIp(slot);
   }
   // Cuts end by themselves.
   queue_.After(fault.lasts, [this, fault, slot] {
+    judge_.OnFault();
     if (fault.kind == FaultKind::kPartition) return Partition(fault.mask, Cut::kNone, false);
     HealPair(slot, fault.other);
   });

@@ -44,6 +44,7 @@ void Judge::OnStep(const Coordinator& c, const Event& event, const Actions& acti
   if (violation_ || pods_[c.pod].foreign()) return;
   Watched& w = watched_[c.id];
   Learn(w, event);
+  CheckLeaving(w);
   CheckState(w, event);
   CheckTraffic(w, actions);
   for (const Action& action : actions) {
@@ -64,6 +65,9 @@ void Judge::CheckState(Watched& w, const Event& event) {
   w.term = c.state.term;
   CheckBelief(w, event);
   const Role role = c.state.role;
+  const bool fenced = role == Role::kLeading && c.state.view.write_state == WriteState::kFenced;
+  if (fenced && !w.fenced) ++fences_;
+  w.fenced = fenced;
   if (role == Role::kElecting && w.role != Role::kElecting) ++elections_;
   if (role == Role::kLeading && w.role != Role::kLeading) {
     w.opened = queue_.now();
@@ -153,6 +157,14 @@ void Judge::CheckAction(Watched& w, const Action& action) {
     const Pod* pod = pods_.At(demote->redis.ip);
     if (w.c->state.role != Role::kLeading) Object("promise 3", Who(w) + " demotes another's redis without leading");
     CheckReplicate(w, pod == nullptr ? nullptr : redises_.OfPod(*pod), demote->master);
+  } else if (const auto* remote = std::get_if<CommandRemote>(&action)) {
+    CheckRemote(w, *remote);
+    const Pod* pod = pods_.At(remote->redis.ip);
+    if (remote->command.kind == RedisCommand::Kind::kReplicate && pod != nullptr)
+      CheckReplicate(w, redises_.OfPod(*pod), remote->command.master);
+  } else if (const auto* reply = std::get_if<SendReply>(&action)) {
+    const auto* take = std::get_if<TakeOverReply>(&reply->reply);
+    if (take != nullptr && take->accepted) ++handovers_;
   }
 }
 
@@ -225,8 +237,11 @@ void Judge::CheckReplicate(const Watched& w, const Redis* redis, const Endpoint&
 // ------------------------------------------------------------------------------------------- the data, the lease
 
 void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& incoming) {
+  if (violation_ || pods_[replica.pod].foreign()) return;
   replaced_.push_back({queue_.now(), replica.id, source.id});
   if (!replica.has_data()) return;
+  if (pods_[source.pod].foreign()) return CheckForeign(replica);
+  CheckDiscard(replica, incoming);
   const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) +
                            " keys are replaced by " + std::to_string(incoming.log.size()) + " of " +
                            pods_[source.pod].ip;
@@ -246,7 +261,23 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   }
 }
 
-void Judge::OnProxyWrites(const Pod& pod, const proxy::Leadership& leader) {
+// Data of another hive replaces nothing. Only a redis that nobody looks after dials whoever has an old leader's IP.
+void Judge::CheckForeign(const Redis& replica) {
+  const auto owner = watched_.find(pods_[replica.pod].process);
+  if (owner == watched_.end()) return;
+  const Coordinator& c = *owner->second.c;
+  const Duration settled = options_.leader_timeout * 3;
+  const bool looked_after = !c.frozen && queue_.now() - c.started > settled &&
+                            queue_.now() - owner->second.slept_at.value_or(SimTime{0}) > settled;
+  if (looked_after) {
+    Object("promise 1",
+           Who(owner->second) + "'s redis takes the data of another hive, which has the IP of a former leader");
+  }
+}
+
+void Judge::OnProxyWrites(const Pod& pod, const proxy::Leadership& leader, WriteId write) {
+  if (sent_.size() <= write) sent_.resize(write + 1);
+  sent_[write] = queue_.now();
   const Duration lease = options_.leader_timeout * 7 / 10;
   for (const Assertion& known : assertions_) {
     if (known.term != leader.term || known.leader.ip != leader.ip || known.leader.incarnation != leader.incarnation)
@@ -271,6 +302,8 @@ void Judge::OnHeal() {
   }
 }
 
+bool Judge::HasPriority0(const Watched& w) const { return (options_.priority0 >> pods_[w.c->pod].slot & 1u) != 0; }
+
 std::optional<std::string> Judge::NotConverged() const {
   const Watched* leader = nullptr;
   for (const auto& [id, w] : watched_) {
@@ -287,7 +320,14 @@ std::optional<std::string> Judge::NotConverged() const {
   }
   const Redis* master = redises_.OfPod(pods_[leader->c->pod]);
   if (master == nullptr || !master->master) return Who(*leader) + " leads without a master";
-  if (leader->c->view.write_state != WriteState::kOpen) return Who(*leader) + " leads, but writes are not open";
+  const bool too_few = static_cast<int>(watched_.size()) <= options_.min_followers && options_.expect.fencing;
+  if (leader->c->view.write_state != (too_few ? WriteState::kFenced : WriteState::kOpen))
+    return Who(*leader) + " leads, but writes are " + Name(leader->c->view.write_state);
+  if (options_.expect.priority && HasPriority0(*leader)) {
+    for (const auto& [id, w] : watched_) {
+      if (!HasPriority0(w)) return Who(*leader) + " has priority 0 and leads, though " + Who(w) + " could";
+    }
+  }
   for (const auto& [id, w] : watched_) {
     if (&w == leader) continue;
     if (w.c->state.role != Role::kFollowing) return Who(w) + " is " + Name(w.c->state.role);
@@ -338,9 +378,7 @@ void Judge::OnEnd() {
     if (converged_ && w.c->view.claim.leader != converged_->leader)
       Object("promise 4", "the leadership moved without a cause");
     const Redis* master = redises_.OfPod(pods_[w.c->pod]);
-    const std::set<WriteId> kept(master->content.log.begin(), master->content.log.end());
-    lost_ = static_cast<uint64_t>(std::count_if(acknowledged_.begin(), acknowledged_.end(),
-                                                [&](WriteId write) { return !kept.contains(write); }));
+    CheckAcknowledged(std::set<WriteId>(master->content.log.begin(), master->content.log.end()));
   }
 }
 

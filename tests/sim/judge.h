@@ -10,7 +10,12 @@
 //   3  a member follows one leader at most, points its redis there and nowhere else, and goes over only to claims that
 //   beat
 //      the one it follows, unless that one was lost or yielded
+//   2  (fencing) in the first doubt_timeout of a partition only one side executes writes, after half a leader_timeout;
+//      two on one side never; a leader with fewer than min_followers is fenced
 //   4  (liveness phase) one leader, everyone in sync with it, after one resync, within the bound; and it stays so
+//   5  one fault loses no write that enough replicas have confirmed; what is done on purpose loses none at all, and no
+//      client notices it
+//   6  what a redis is about to drop was reported by its coordinator
 //   and the sane: terms never fall, leaders' redises are masters, each request is answered once, no storm of messages.
 //
 // Thread rule: one thread.
@@ -49,8 +54,12 @@ class Judge {
   void OnLeaveAsked(const Coordinator& c);
   // After the step, before its actions are carried out.
   void OnStep(const Coordinator& c, const election::Event& event, const election::Actions& actions);
-  void OnProxyWrites(const Pod& pod, const proxy::Leadership& leader);
+  void OnProxyWrites(const Pod& pod, const proxy::Leadership& leader, WriteId write);
   void OnExecuted(const Redis& redis, WriteId write);
+  void OnFault();
+  void OnPartition(uint32_t mask);
+  // The hive stands, in a world where more is demanded of it.
+  void OnBegin() { began_ = true; }
   void OnAcknowledged(WriteId write) { acknowledged_.push_back(write); }
   // A client was not served. `told`: by an error that says what became of the write.
   void OnClientError(const Pod& pod, const char* what, bool told);
@@ -71,6 +80,10 @@ class Judge {
 
   uint64_t elections() const { return elections_; }
   uint64_t acknowledged_and_lost() const { return lost_; }
+  uint64_t handovers() const { return handovers_; }
+  uint64_t takeovers() const { return takeovers_; }
+  uint64_t fences() const { return fences_; }
+  uint64_t drops() const { return drops_; }
 
  private:
   // What process A knows of the member at an IP, by the events it was given.
@@ -92,6 +105,10 @@ class Judge {
     election::Term term = 0;
     SimTime opened{-1};
     std::optional<SimTime> leave_asked;
+    bool fenced = false;
+    SimTime last_step{0};
+    std::optional<SimTime> slept_at;
+    election::Discarded discards_seen;  // what it had said when it last dropped something
     bool warned = false;
     SimTime second_began{0};
     int sent = 0;
@@ -107,6 +124,29 @@ class Judge {
   void Learn(Watched& w, const election::Action& action);
   bool ProvedGone(const Watched& w, const std::string& ip) const;
 
+  // A redis that takes writes, since it was last promoted.
+  struct Tenure {
+    int promotions = 0;
+    SimTime first{0};
+    SimTime last{0};
+    std::optional<SimTime> short_since;  // fewer than min_followers in sync
+  };
+  struct Partition {
+    SimTime since{0};
+    uint32_t mask = 0;
+    int leader_side = 0;
+    int writing_side = 0;  // the one with more than half; the leader's, if they are equal
+  };
+
+  // judge_writes.cc
+  void CheckSides(const Redis& redis, WriteId write);
+  void CheckOneSide(const Redis& redis, const Tenure& tenure);
+  void CheckFollowers(const Redis& redis, Tenure& tenure);
+  void CheckAcknowledged(const std::set<WriteId>& kept);
+  void CheckDiscard(const Redis& replica, const Content& incoming);
+  void CheckLeaving(Watched& w);
+  void CheckRemote(const Watched& w, const election::CommandRemote& remote);
+
   // judge.cc
   void CheckState(Watched& w, const election::Event& event);
   void CheckBelief(Watched& w, const election::Event& event);
@@ -115,6 +155,8 @@ class Judge {
   void CheckEmptyPromotion(const Watched& w);
   void CheckBehind(const Watched& w, const Redis& redis);
   void CheckReplicate(const Watched& w, const Redis* redis, const Endpoint& master);
+  void CheckForeign(const Redis& replica);
+  bool HasPriority0(const Watched& w) const;
   void CheckTraffic(Watched& w, const election::Actions& actions);
   void CountAge(const Coordinator& c);
   void Object(std::string rule, std::string text);
@@ -141,8 +183,19 @@ class Judge {
   bool data_at_heal_ = false;
   std::optional<election::Claim> converged_;
   std::optional<Violation> violation_;
+  std::vector<SimTime> sent_;  // by WriteId: when a proxy last sent it
+  std::map<RedisId, Tenure> tenures_;
+  std::optional<Partition> partition_;
+  std::optional<SimTime> last_fault_;
+  std::optional<SimTime> fault_before_;  // the one before that
+  bool began_ = false;
   uint64_t elections_ = 0;
   uint64_t lost_ = 0;
+  uint64_t client_errors_ = 0;
+  uint64_t handovers_ = 0;
+  uint64_t takeovers_ = 0;
+  uint64_t fences_ = 0;
+  uint64_t drops_ = 0;
 };
 
 }  // namespace hive::sim

@@ -1,6 +1,7 @@
 #include "tests/sim/options.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "common/base/random.h"
 
@@ -9,7 +10,22 @@ namespace {
 
 // How hard a schedule is: which faults it draws, so that most seeds concentrate on a few kinds rather than drown in
 // all.
-enum class Profile : uint8_t { kCalm, kCrashes, kRedisOnly, kPartitions, kStalls, kDns, kScaling, kBurst, kEverything };
+enum class Profile : uint8_t {
+  kCalm,
+  kCrashes,
+  kRedisOnly,
+  kPartitions,
+  kStalls,
+  kDns,
+  kScaling,
+  kOnPurpose,
+  kOddities,
+  kPlannedOnly,
+  kOneFault,
+  kOnePartition,
+  kBurst,
+  kEverything
+};
 constexpr int kProfiles = static_cast<int>(Profile::kEverything) + 1;
 
 std::vector<FaultKind> KindsOf(Profile profile) {
@@ -29,6 +45,17 @@ std::vector<FaultKind> KindsOf(Profile profile) {
       return {kDnsOutage, kDnsTooFew, kDnsStale, kKillPod, kKillPod, kRestartAllCoordinators};
     case Profile::kScaling:
       return {kScaleUp, kScaleDown, kScaleUp, kKillPod, kKillRedis, kRestartAllCoordinators};
+    case Profile::kOnPurpose:
+      return {kTerminate,       kTerminate, kTerminateSeveral, kRoll,      kHandover, kHandover,        kKillRedis,
+              kKillCoordinator, kCutPair,   kStallPod,         kStopRedis, kLoss,     kSlowReplication, kSlowRedis};
+    case Profile::kOddities:
+      return {kWallJump, kSlowRedis, kForeignIp, kForeignIp, kHandover, kKillRedis, kKillCoordinator, kPartition};
+    case Profile::kPlannedOnly:
+      return {kTerminate, kTerminate, kTerminateSeveral, kRoll, kHandover, kHandover};
+    case Profile::kOneFault:
+      return {kKillRedis, kKillCoordinator, kKillPod, kCutPair, kStallCoordinator, kStallPod, kStopRedis};
+    case Profile::kOnePartition:
+      return {kPartition};
     case Profile::kBurst:
     case Profile::kEverything:
       break;
@@ -73,7 +100,15 @@ Fault DrawFault(Random& random, const std::vector<FaultKind>& kinds, const Optio
       fault.lasts = random.Percent(50) ? Drawn(random, 20, 900) : Drawn(random, 900, 4500);
       break;
     case FaultKind::kKillPod:
+    case FaultKind::kTerminate:
+    case FaultKind::kTerminateSeveral:
       fault.lasts = Drawn(random, 100, 5000);
+      break;
+    case FaultKind::kWallJump:
+      fault.lasts = random.Percent(70) ? Drawn(random, 100, 10'000) : Seconds(random.Between(3600, 1'000'000'000));
+      break;
+    case FaultKind::kSlowRedis:
+      fault.lasts = Drawn(random, 500, 4000);
       break;
     default:
       break;
@@ -84,7 +119,8 @@ Fault DrawFault(Random& random, const std::vector<FaultKind>& kinds, const Optio
 void DrawFaults(Random& random, Profile profile, Options& options) {
   const std::vector<FaultKind> kinds = KindsOf(profile);
   if (kinds.empty()) return;
-  const int64_t count = random.Between(1, random.Percent(30) ? 14 : 5);
+  int64_t count = random.Between(1, random.Percent(30) ? 14 : 5);
+  if (options.scenario == Scenario::kOneFault) count = 1;
   const uint64_t together_percent = profile == Profile::kBurst ? 85 : 35;
   for (int64_t i = 0; i < count; ++i) {
     options.faults.push_back(DrawFault(random, kinds, options));
@@ -117,6 +153,64 @@ void DrawWorld(Random& random, Options& options) {
   options.keep_one_holder = random.Percent(90);
 }
 
+// A few of the rarer settings.
+void DrawOddities(Random& random, Profile profile, Options& options) {
+  const bool odd = profile == Profile::kOddities || profile == Profile::kEverything;
+  const uint64_t all = (1u << kMemberSlots) - 1;
+  if (random.Percent(odd ? 40 : 4)) options.priority0 = static_cast<uint32_t>(random.Next() & all);
+  if (random.Percent(odd ? 40 : 4)) options.min_followers = static_cast<int>(random.Between(0, options.members - 1));
+  if (random.Percent(odd ? 25 : 3)) options.refuses_client = static_cast<uint32_t>(random.Next() & all);
+  if (random.Percent(odd ? 25 : 3)) options.refuses_config = static_cast<uint32_t>(random.Next() & all);
+  if (random.Percent(25)) options.clock_ppm = random.Between(0, 5000);
+  options.write_acks = random.Percent(60) ? 0 : static_cast<int>(random.Between(0, std::min(2, options.members - 1)));
+  if (random.Percent(25)) options.doubt_timeout = Drawn(random, 3000, 8000);
+  options.min_ready = random.Percent(60) ? Millis(0) : Drawn(random, 0, 1000);
+}
+
+// Nothing but what the scenario is about: no stalls, no lag to speak of, quick resyncs.
+void Calm(Random& random, Options& options) {
+  options.start_spread = Drawn(random, 0, 200);
+  options.latency_high = Drawn(random, 1, 3);
+  options.stall_per_mille = 0;
+  options.sync_high = options.sync_low + Drawn(random, 0, 200);
+  options.lag_high = Drawn(random, 1, 20);
+  options.backlog_bytes = 1 << 20;
+  options.write_interval = Drawn(random, 10, 60);
+  options.min_followers = 0;
+  options.keep_one_holder = true;
+}
+
+// Turns what was drawn into one of the scenarios of which the judge demands more.
+void DrawScenario(Random& random, Profile profile, Options& options) {
+  if (options.members < 2) return;
+  if (profile == Profile::kPlannedOnly) {
+    options.scenario = Scenario::kPlanned;
+    Calm(random, options);
+    options.write_acks = 0;
+    options.safety = Drawn(random, 8000, 20'000);
+  } else if (profile == Profile::kOneFault || profile == Profile::kOnePartition) {
+    options.scenario = Scenario::kOneFault;
+    Calm(random, options);
+    options.write_acks = static_cast<int>(random.Between(options.members / 2, options.members - 1));
+    options.safety = Drawn(random, 8000, 14'000);
+  }
+}
+
+// A partition that falls alone lasts as long as it may, so that both sides have time to go wrong; half of them are
+// even.
+void Prolong(Random& random, Options& options) {
+  for (Fault& fault : options.faults) {
+    fault.at = Drawn(random, 100, 1500);
+    fault.lasts = Drawn(random, 2000, 12'000);
+    fault.one_way = random.Percent(15);
+    if (random.Percent(50) && options.members > 2) {
+      while (std::popcount(fault.mask) * 2 != options.members && options.members % 2 == 0) {
+        fault.mask = static_cast<uint32_t>(random.Below(1u << options.members));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Options Draw(uint64_t seed, int members) {
@@ -131,7 +225,11 @@ Options Draw(uint64_t seed, int members) {
   options.defer_to_fresher = !random.Percent(10);
   options.state_dir = random.Percent(70);
   DrawWorld(random, options);
-  DrawFaults(random, static_cast<Profile>(random.Below(kProfiles)), options);
+  const auto profile = static_cast<Profile>(random.Below(kProfiles));
+  DrawOddities(random, profile, options);
+  DrawScenario(random, profile, options);
+  DrawFaults(random, profile, options);
+  if (profile == Profile::kOnePartition) Prolong(random, options);
   return options;
 }
 
@@ -173,6 +271,20 @@ const char* Name(FaultKind kind) {
       return "scale up";
     case FaultKind::kScaleDown:
       return "scale down";
+    case FaultKind::kTerminate:
+      return "SIGTERM";
+    case FaultKind::kTerminateSeveral:
+      return "SIGTERM to several";
+    case FaultKind::kRoll:
+      return "rolling replacement";
+    case FaultKind::kHandover:
+      return "handover asked of";
+    case FaultKind::kWallJump:
+      return "wall clock jumps";
+    case FaultKind::kSlowRedis:
+      return "slow redis";
+    case FaultKind::kForeignIp:
+      return "IP goes to another hive:";
   }
   return "?";
 }
@@ -182,7 +294,9 @@ std::string ToString(const Fault& fault) {
   text += fault.slot == kLeaderSlot ? " leader" : " #" + std::to_string(fault.slot + 1);
   if (fault.kind == FaultKind::kCutPair)
     text += " and #" + std::to_string(fault.other + 1) + " ports " + std::to_string(fault.ports);
-  if (fault.kind == FaultKind::kPartition || fault.kind == FaultKind::kDnsTooFew)
+  if (fault.kind == FaultKind::kHandover && !fault.one_way) text += " to #" + std::to_string(fault.other + 1);
+  if (fault.kind == FaultKind::kPartition || fault.kind == FaultKind::kDnsTooFew ||
+      fault.kind == FaultKind::kTerminateSeveral || fault.kind == FaultKind::kSlowRedis)
     text += " mask " + std::to_string(fault.mask);
   text += " for " + std::to_string(ToMillis(fault.lasts)) + " ms";
   if (fault.one_way) text += ", one way";
@@ -205,6 +319,13 @@ std::string ToString(const Options& o) {
   text += "  DNS lag to " + ms(o.dns_lag_high) + ", dead IPs linger " + ms(o.dead_ip_lingers) +
           (o.dead_ip_unreachable ? ", unreachable" : ", silent") + ", first IP 10.0.0." + std::to_string(o.first_ip) +
           "\n";
+  static constexpr const char* kScenarios[] = {"mixed", "planned", "one fault"};
+  text += std::string("  ") + kScenarios[static_cast<int>(o.scenario)] + ", write acks " +
+          std::to_string(o.write_acks) + ", min_followers " + std::to_string(o.min_followers) +
+          ", priority 0 at mask " + std::to_string(o.priority0) + ", doubt_timeout " + ms(o.doubt_timeout) +
+          ", clocks to " + std::to_string(o.clock_ppm) + " ppm, CLIENT refused at mask " +
+          std::to_string(o.refuses_client) + ", CONFIG at " + std::to_string(o.refuses_config) + ", a new pod waits " +
+          ms(o.min_ready) + "\n";
   text += "  safety phase " + ms(o.safety) + ", " + std::to_string(o.faults.size()) + " faults\n";
   for (const Fault& fault : o.faults) text += "    " + ToString(fault) + "\n";
   return text;

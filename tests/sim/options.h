@@ -39,8 +39,15 @@ enum class FaultKind : uint8_t {
   kRestartAllRedisButOne,
   kScaleUp,
   kScaleDown,
+  kTerminate,         // SIGTERM to a pod, replaced `lasts` after its end
+  kTerminateSeveral,  // to all in `mask` at once, but for the last member in sync
+  kRoll,              // every pod is replaced, one by one, with a surge pod
+  kHandover,          // somebody asks for it; `one_way`: to whoever fits, else to `other`
+  kWallJump,          // a wall clock jumps by `lasts`; `one_way`: back
+  kSlowRedis,         // each command takes up to 40 to 400 ms, by `mask`
+  kForeignIp,         // a pod's node is lost, and its IP goes to another hive's
 };
-inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kScaleDown) + 1;
+inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kForeignIp) + 1;
 const char* Name(FaultKind kind);
 
 struct Fault {
@@ -58,6 +65,13 @@ struct Fault {
 };
 inline constexpr int kLeaderSlot = -1;
 std::string ToString(const Fault& fault);
+
+// What else the judge may demand of a schedule.
+enum class Scenario : uint8_t {
+  kMixed,
+  kPlanned,   // a calm world in which all that happens is meant: nothing may be lost, and no client may notice
+  kOneFault,  // a calm world, enough write acknowledgements, and one fault: nothing acknowledged may be lost
+};
 
 enum class StartStyle : uint8_t { kAtOnce, kOneByOne, kAdopted };
 
@@ -83,6 +97,7 @@ struct Options {
   bool state_dir = true;
 
   // The world.
+  Scenario scenario = Scenario::kMixed;
   StartStyle start = StartStyle::kAtOnce;
   Duration start_spread{0};  // between two starts
   Duration latency_low = Millis(0) + std::chrono::microseconds(50);
@@ -108,7 +123,8 @@ struct Options {
 
   Expectations expect = kToday;
 
-  Duration safety = Seconds(10);  // faults fall in here
+  // Faults fall in here. Counted from the start, or, where the world is calm, from when the hive first stands.
+  Duration safety = Seconds(10);
   std::vector<Fault> faults;
 };
 

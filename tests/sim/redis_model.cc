@@ -111,6 +111,7 @@ void Redises::Promote(Redis& redis) {
   redis.second_offset = redis.offset + 1;
   redis.replication_id = NewReplicationId();
   ++promotions_;
+  ++redis.promotions;
   Log(redis, "is promoted: root " + std::to_string(redis.content.root) + ", " +
                  std::to_string(redis.content.log.size()) + " writes, offset " + std::to_string(redis.offset) + ", " +
                  IdText(redis.replication_id));

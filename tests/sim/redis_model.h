@@ -74,6 +74,7 @@ struct Redis {
   int64_t offset = 0;
   bool backlog = false;  // offsets count only then
   int full_syncs = 0;    // completed
+  int promotions = 0;
 
   // Its link to its master.
   enum class Link : uint8_t { kNone, kDown, kSyncing, kUp } link = Link::kNone;

@@ -8,6 +8,11 @@ namespace {
 // Once converged, it must stay so for this long: nothing happens any more that could move the leadership.
 constexpr Duration kHold = Seconds(2);
 
+// A hive that starts in a calm world stands by then.
+constexpr Duration kFirstStand = Seconds(12);
+// Rolling replacements of many members take their time.
+constexpr Duration kPlansEnd = Seconds(40);
+
 }  // namespace
 
 Duration ConvergenceBound(const Options& options, bool all_empty) {
@@ -26,11 +31,25 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
   World world(options, factory, transcript, bug);
   world.StartMembers();
   bool fine = true;
+  SimTime begin{0};
+  if (options.scenario != Scenario::kMixed) {
+    // What is demanded of a calm world is demanded of a hive that stands.
+    if (!world.RunUntilConverged(kFirstStand)) world.judge().OnDeadline();
+    fine = world.RunFor(Millis(500));
+    begin = world.now();
+    world.judge().OnBegin();
+  }
   for (const Fault& fault : options.faults) {
-    fine = fine && world.RunUntil(fault.at);
+    fine = fine && world.RunUntil(begin + fault.at);
     if (fine) world.Inject(fault);
   }
-  fine = fine && world.RunUntil(options.safety);
+  fine = fine && world.RunUntil(begin + options.safety);
+  // What is meant is let come to its end.
+  if (options.scenario == Scenario::kPlanned) {
+    const SimTime patience = world.now() + kPlansEnd;
+    while (fine && (world.rolling() || world.terminating()) && world.now() < patience) fine = world.RunFor(Millis(100));
+    fine = fine && world.RunFor(Seconds(1));
+  }
   Outcome outcome;
   if (fine) {
     const bool all_empty = world.AllEmpty();
@@ -57,6 +76,10 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
   outcome.partial_syncs = static_cast<uint64_t>(world.redises().partial_syncs());
   outcome.steps = world.coordinators().steps();
   outcome.clients = world.clients().counts();
+  outcome.handovers = world.judge().handovers();
+  outcome.takeovers = world.judge().takeovers();
+  outcome.fences = world.judge().fences();
+  outcome.drops = world.judge().drops();
   outcome.acknowledged_and_lost = world.judge().acknowledged_and_lost();
   return outcome;
 }

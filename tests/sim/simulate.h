@@ -27,6 +27,10 @@ struct Outcome {
   uint64_t steps = 0;
   Clients::Counts clients;
   uint64_t acknowledged_and_lost = 0;
+  uint64_t handovers = 0;
+  uint64_t takeovers = 0;
+  uint64_t fences = 0;
+  uint64_t drops = 0;  // of data, by a resync
 };
 
 Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, Transcript& transcript);

@@ -68,6 +68,9 @@ class World {
   void AskHandover(int slot, std::optional<int> to);
   // A pod of another hive, with data, gets `ip`, which nobody has any more.
   void StartForeign(const std::string& ip);
+  // The node of a pod is lost; the pod comes back elsewhere, and its IP goes to another hive, later than anybody who
+  // can still act takes to notice.
+  void LoseIp(int slot);
 
   // ---- network and DNS
   void SetCut(int from, int to, int ports, Cut cut);

@@ -119,6 +119,16 @@ bool World::LastInSync(int slot) const {
   return true;
 }
 
+void World::LoseIp(int slot) {
+  const Pod* pod = pods_.OfSlot(slot);
+  if (pod == nullptr) return;
+  const std::string ip = pod->ip;
+  KillPod(slot, false, Millis(500));
+  queue_.After(options_.leader_timeout * 3 + Millis(random_.Between(0, 2000)), [this, ip] {
+    if (!healed_) StartForeign(ip);
+  });
+}
+
 void World::StartForeign(const std::string& ip) {
   if (pods_.At(ip) != nullptr || pods_.OfSlot(kForeignSlot) != nullptr) return;
   Pod& pod = pods_.Add(kForeignSlot, ip, 0);
