@@ -80,6 +80,9 @@ class Judge {
 
   uint64_t elections() const { return elections_; }
   uint64_t acknowledged_and_lost() const { return lost_; }
+  // How many of the acknowledged writes `redis` does not hold.
+  size_t Missing(const Redis& redis) const;
+  uint64_t client_errors() const { return client_errors_; }
   uint64_t handovers() const { return handovers_; }
   uint64_t takeovers() const { return takeovers_; }
   uint64_t fences() const { return fences_; }

@@ -122,10 +122,16 @@ void Judge::CheckFollowers(const Redis& redis, Tenure& tenure) {
 // ------------------------------------------------------------------------------------------------- the clients
 
 void Judge::OnClientError(const Pod& pod, const char* what, bool told) {
-  ++client_errors_;
+  if (!told) ++client_errors_;
   if (!options_.expect.handover || options_.scenario != Scenario::kPlanned || told || healed_) return;
   if (!began_) return;
   Object("handover", "the client of " + pod.ip + " notices what was meant to go unnoticed: " + what);
+}
+
+size_t Judge::Missing(const Redis& redis) const {
+  const std::set<WriteId> held(redis.content.log.begin(), redis.content.log.end());
+  return static_cast<size_t>(
+      std::count_if(acknowledged_.begin(), acknowledged_.end(), [&](WriteId write) { return !held.contains(write); }));
 }
 
 // Promise 5, at the end: `kept` is what the leader holds.

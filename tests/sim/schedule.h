@@ -36,6 +36,7 @@ inline Options Calm(uint64_t seed, int members) {
 
 // Plays `script` with several seeds; a seed at which it fails is shown with the end of its transcript.
 inline void Play(int members, const Script& script, const std::function<void(Options&)>& change = {}) {
+  if (::testing::Test::HasFailure()) return;  // another variant has shown enough
   for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
     Options options = Calm(seed, members);
     if (change) change(options);
@@ -87,5 +88,19 @@ inline bool LeadsAmong(const World& world, const std::vector<int>& slots) {
     return c != nullptr && c->state.role == election::Role::kLeading;
   });
 }
+
+// What the leader lacks of all that was ever acknowledged.
+inline size_t Missing(const World& world) {
+  const int leader = world.Leader();
+  return leader == kLost ? ~size_t{0} : world.judge().Missing(*world.RedisOf(leader));
+}
+
+inline size_t Writes(const World& world, int slot) {
+  const Redis* redis = world.RedisOf(slot);
+  return redis == nullptr ? 0 : redis->content.log.size();
+}
+
+// Every rule of the judge.
+inline void Strict(Options& options) { options.expect = Expectations::All(); }
 
 }  // namespace hive::sim
