@@ -30,6 +30,7 @@ void Coordinators::AgentConnect(ProcessId id) {
   if (redis != nullptr && redis->id == c.agent_run) return;
   if (redis == nullptr) {
     c.agent_run = kNoId;
+    c.agent_polling = false;
     AgentFailPending(id);
     if (!c.agent_told_lost) Deliver(id, RedisLost{"connection refused"});
     c.agent_told_lost = true;
@@ -40,6 +41,7 @@ void Coordinators::AgentConnect(ProcessId id) {
   redises_.WhenAwake(run, [this, id, run] {
     queue_.After(microseconds(random_.Between(100, 500)), [this, id, run] {
       if (!redises_.at(run).alive || !at(id).alive || at(id).agent_run == run) return;
+      at(id).agent_polling = false;
       AgentFailPending(id);
       AgentReport(id, run, RedisReported{redises_.Status(run)});
     });
@@ -68,12 +70,29 @@ void Coordinators::AgentPoll(ProcessId id) {
     AgentFailPending(id);
     return;
   }
-  if (c.agent_run != redis->id) return;
+  if (c.agent_run != redis->id || c.agent_polling) return;
   const RedisId run = redis->id;
-  const Duration takes = microseconds(random_.Between(50, 400)) + redises_.Slowness(run);
-  queue_.After(takes, [this, id, run, status = redises_.Status(run)]() mutable {
-    if (at(id).alive && at(id).agent_run == run) AgentReport(id, run, RedisReported{std::move(status)});
+  c.agent_polling = true;
+  AgentSend(c, run, [this, id, run] {
+    queue_.At(AgentReplyTime(at(id)), [this, id, run, status = redises_.Status(run)]() mutable {
+      Coordinator& late = at(id);
+      if (!late.alive || late.agent_run != run) return;
+      late.agent_polling = false;
+      AgentReport(id, run, RedisReported{std::move(status)});
+    });
   });
+}
+
+// One connection: requests are read in order, when redis is awake, and answered in that order.
+void Coordinators::AgentSend(Coordinator& c, RedisId run, Task execute) {
+  c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300)) + redises_.Slowness(run);
+  queue_.At(c.agent_next,
+            [this, run, execute = std::move(execute)]() mutable { redises_.WhenAwake(run, std::move(execute)); });
+}
+
+SimTime Coordinators::AgentReplyTime(Coordinator& c) {
+  c.agent_reply = std::max(c.agent_reply + microseconds(1), queue_.now() + microseconds(random_.Between(50, 300)));
+  return c.agent_reply;
 }
 
 void Coordinators::AgentReport(ProcessId id, RedisId run, election::Event event) {
@@ -97,16 +116,12 @@ void Coordinators::Command(Coordinator& c, const election::CommandRedis& command
   }
   const RedisId run = redis->id;
   c.agent_pending.push_back(call);
-  c.agent_next = std::max(c.agent_next, queue_.now()) + microseconds(random_.Between(50, 300)) + redises_.Slowness(run);
-  queue_.At(c.agent_next, [this, id, call, run, what = command.command] {
-    if (!redises_.at(run).alive) return CommandDone(id, call, false, "connection closed", kNoId);
-    redises_.WhenAwake(run, [this, id, call, run, what] {
-      // Written to the socket before: it takes effect even if nobody waits for the answer any more.
-      std::string error = redises_.Execute(run, what);
-      queue_.After(microseconds(random_.Between(50, 300)), [this, id, call, run, error = std::move(error)]() mutable {
-        const bool ok = error.empty();
-        CommandDone(id, call, ok, std::move(error), run);
-      });
+  AgentSend(c, run, [this, id, call, run, what = command.command] {
+    // Written to the socket before: it takes effect even if nobody waits for the answer any more.
+    std::string error = redises_.Execute(run, what);
+    queue_.At(AgentReplyTime(at(id)), [this, id, call, run, error = std::move(error)]() mutable {
+      const bool ok = error.empty();
+      CommandDone(id, call, ok, std::move(error), run);
     });
   });
 }

@@ -14,6 +14,8 @@ constexpr Duration kHoldTimeout = Seconds(10);
 constexpr Duration kAcksTimeout = Seconds(1);
 // Between two looks at how many replicas have a write.
 constexpr Duration kConfirmEvery = Millis(4);
+// With the redis of a leader that has handed over: kHandoverPatience of proxy/worker/limits.h.
+constexpr Duration kHandoverPatience = Millis(500);
 // A redis that says nothing is given up for silent: the connection is cut.
 constexpr Duration kPatience = Seconds(3);
 
@@ -73,7 +75,9 @@ void Clients::Look(PodId pod) {
     const Pod& there = pods_[redises_.at(client.run).pod];
     if (there.alive) End(pod, counts_.closed, "redis closed the connection");
   } else if (client.phase == Phase::kSent && queue_.now() - client.sent_at > kPatience) {
-    End(pod, counts_.closed, "redis is silent");
+    Cut(pod, "cut: redis is silent");
+  } else if (client.former && client.phase != Phase::kIdle && queue_.now() > client.former_until) {
+    Cut(pod, "cut: another leads, and its predecessor owes an answer");
   }
 }
 
@@ -82,13 +86,23 @@ void Clients::ViewChanged(PodId pod) {
   Client& client = rows_[pod];
   const proxy::LeaderSnapshot& snapshot = proxies_.snapshot(pod);
   const bool in_flight = client.phase != Phase::kIdle && client.phase != Phase::kHeld;
-  if (in_flight && !snapshot.leader.empty() && !snapshot.leader.SameRedis(client.leader)) {
-    // Links to the last leader are cut: what they had not answered is unknown.
-    if (client.run != kNoId) redises_.Forget(client.run, client.write);
-    return End(pod, counts_.closed, "cut: another leads");
+  if (in_flight && !client.former && !snapshot.leader.empty() && !snapshot.leader.SameRedis(client.leader)) {
+    // Links to the last leader are cut, and what they had not answered is unknown; but one that has handed over
+    // answers.
+    if (!snapshot.handed_over) return Cut(pod, "cut: another leads");
+    client.former = true;
+    client.former_until = queue_.now() + kHandoverPatience;
+  } else if (client.former && snapshot.leader.SameRedis(client.leader)) {
+    client.former = false;
   }
   if (client.phase == Phase::kWithheld) Release(pod);
   Try(pod);
+}
+
+void Clients::Cut(PodId pod, const char* why) {
+  const Client& client = rows_[pod];
+  if (client.run != kNoId) redises_.Forget(client.run, client.write);
+  End(pod, counts_.closed, why);
 }
 
 void Clients::Try(PodId pod) {
@@ -109,6 +123,7 @@ void Clients::Send(PodId pod, const proxy::Leadership& leader) {
   ++counts_.sent;
   client.phase = Phase::kSent;
   client.sent_at = queue_.now();
+  client.former = false;
   client.leader = leader;
   client.run = redis == nullptr ? kNoId : redis->id;
   const uint64_t attempt = ++client.attempt;
@@ -134,6 +149,7 @@ void Clients::Answered(PodId pod, uint64_t attempt, Written result, Duration bac
         return Confirm(pod, attempt);
       case Written::kReadOnly:  // held again, for the next leader
         client.phase = Phase::kHeld;
+        if (client.former) Try(pod);
         return;
       case Written::kFenced:
       case Written::kBusy:
@@ -174,10 +190,15 @@ void Clients::Confirm(PodId pod, uint64_t attempt) {
 
 void Clients::Release(PodId pod) {
   Client& client = rows_[pod];
-  if (proxies_.frozen(pod) || !proxies_.snapshot(pod).MayConfirmWrites(Now())) return;
+  if (proxies_.frozen(pod) || !MayConfirm(pod)) return;
   client.phase = Phase::kIdle;
   ++counts_.acknowledged;
   judge_.OnAcknowledged(client.write);
+}
+
+bool Clients::MayConfirm(PodId pod) const {
+  const proxy::LeaderSnapshot& snapshot = proxies_.snapshot(pod);
+  return rows_[pod].former ? snapshot.MayConfirmFormerWrites(Now()) : snapshot.MayConfirmWrites(Now());
 }
 
 void Clients::End(PodId pod, uint64_t& counter, const char* what) {

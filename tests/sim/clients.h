@@ -75,6 +75,8 @@ class Clients {
     SimTime sent_at{0};  // kSent
     RedisId run = kNoId;
     proxy::Leadership leader;  // whom it was sent to
+    bool former = false;       // that one has handed over since, and still owes the answer
+    SimTime former_until{0};   // ... for so long
   };
 
   void Turn(PodId pod);
@@ -85,6 +87,8 @@ class Clients {
   void Answered(PodId pod, uint64_t attempt, Written result, Duration back);
   void Confirm(PodId pod, uint64_t attempt);
   void Release(PodId pod);
+  bool MayConfirm(PodId pod) const;
+  void Cut(PodId pod, const char* why);
   void End(PodId pod, uint64_t& counter, const char* what);
   Instant Now() const { return Instant(queue_.now()); }
 

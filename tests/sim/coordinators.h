@@ -67,7 +67,9 @@ struct Coordinator {
   bool agent_told_lost = false;
   bool agent_told_mute = false;
   SimTime agent_answered{0};  // when redis last answered anything
-  SimTime agent_next{0};      // commands are carried out in order
+  bool agent_polling = false;
+  SimTime agent_next{0};   // commands are carried out in order
+  SimTime agent_reply{0};  // ... and answered in order
   std::vector<election::CallId> agent_pending;
 
   // Its connections to the redises of others.
@@ -178,6 +180,8 @@ class Coordinators {
   void AgentPoll(ProcessId id);
   void AgentReport(ProcessId id, RedisId run, election::Event event);
   void Command(Coordinator& c, const election::CommandRedis& command);
+  void AgentSend(Coordinator& c, RedisId run, Task execute);
+  SimTime AgentReplyTime(Coordinator& c);
   void AgentFailPending(ProcessId id);
   void CommandDone(ProcessId id, election::CallId call, bool ok, std::string error, RedisId run);
 
