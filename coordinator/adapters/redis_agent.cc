@@ -12,6 +12,7 @@
 
 #include "common/app/log.h"
 #include "common/net/clock.h"
+#include "coordinator/adapters/redis_orders.h"
 #include "coordinator/replication/info.h"
 
 namespace hive::coordinator {
@@ -54,12 +55,6 @@ std::optional<Endpoint> Lookup(const std::string& host, uint16_t port) {
   return Endpoint{CanonicalIp(ip).value_or(ip), port};
 }
 
-// The sections that ParseInfo reads. Several at once are understood from redis 7 on.
-std::vector<std::string> InfoCommand(const RedisStatus& known) {
-  if (replication::MajorVersion(known.version) < 7) return {"INFO"};
-  return {"INFO", "server", "persistence", "replication", "keyspace"};
-}
-
 }  // namespace
 
 RedisAgent::RedisAgent(RedisAgentOptions options, EventInbox& inbox)
@@ -68,17 +63,16 @@ RedisAgent::RedisAgent(RedisAgentOptions options, EventInbox& inbox)
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       connection_(interrupt_.get()),
-      errands_(
-          [this] {
-            return RedisCredentials{options_.user, options_.password().value_or("")};
-          },
-          inbox),
+      errands_([this] { return Credentials(); }, inbox),
+      remote_([this] { return Credentials(); }, inbox),
       thread_([this] { Run(); }) {}
 
 RedisAgent::~RedisAgent() {
   Signal(interrupt_);
   thread_.join();
 }
+
+RedisCredentials RedisAgent::Credentials() const { return {options_.user, options_.password().value_or("")}; }
 
 std::string RedisAgent::Name() const { return options_.host + ":" + std::to_string(options_.port); }
 
@@ -165,29 +159,25 @@ std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
 
 // INFO -> status_. On trouble the connection is closed.
 std::optional<RedisAgent::Trouble> RedisAgent::ReadStatus() {
-  const std::optional<RedisReply> reply = connection_.Execute(InfoCommand(status_), options_.redis_timeout);
+  const std::optional<RedisReply> reply = connection_.Execute(InfoCommand(status_.version), options_.redis_timeout);
+  if (reply) return TakeStatus(*reply);
+  const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
+  return Trouble{.detail = mute ? "no answer to INFO" : "it closed the connection", .closed = !mute, .mute = mute};
+}
+
+// The same, of an answer that has come.
+std::optional<RedisAgent::Trouble> RedisAgent::TakeStatus(const RedisReply& info) {
   next_read_ = ReadMonotonicClock() + options_.beat_interval;
-  if (!reply) {
-    const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
-    return Trouble{.detail = mute ? "no answer to INFO" : "it closed the connection", .closed = !mute, .mute = mute};
-  }
-  status_.busy = reply->IsError("BUSY");
-  if (status_.busy || reply->IsError("LOADING")) {
-    status_.loading = !status_.busy;
-    return std::nullopt;
-  }
-  Trouble trouble{.detail = reply->is_error() ? "INFO: " + Clause(reply->text) : "its INFO makes no sense"};
-  if (BlamesPassword(*reply)) {
-    trouble.detail += kPasswordAdvice;
-    trouble.password = true;
-  }
-  std::optional<RedisStatus> status;
-  if (!reply->is_error()) status = replication::ParseInfo(reply->text);
-  if (!status) {
+  if (!TakeInfo(info, status_)) {
+    Trouble trouble{.detail = info.is_error() ? "INFO: " + Clause(info.text) : "its INFO makes no sense"};
+    if (BlamesPassword(info)) {
+      trouble.detail += kPasswordAdvice;
+      trouble.password = true;
+    }
     connection_.Close();
     return trouble;
   }
-  status_ = *std::move(status);
+  if (status_.busy || status_.loading) return std::nullopt;
   const int major = replication::MajorVersion(status_.version);
   if (major > 0 && major < kOldestVersion && !std::exchange(fatal_told_, true)) {
     options_.on_fatal("redis at " + Name() + " is version " + status_.version +
@@ -277,33 +267,33 @@ election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
   election::RedisDone done{command.id, false, "", {}};
   if (!command.run_id.empty() && command.run_id != status_.run_id) {
     done.error = "redis was restarted meanwhile";
-  } else if (auto error = Obey(command.command)) {
-    done.error = *std::move(error);
-  } else if (const auto trouble = ReadStatus()) {
-    done.error = trouble->detail;
   } else {
-    done.ok = true;
-    done.status = status_;
+    Obey(command.command, done);
   }
   if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout) TellMute();
   return done;
 }
 
-// Nothing on success, else what redis has against it, by the command's name: "REPLICAOF NO ONE: NOPERM ...".
-std::optional<std::string> RedisAgent::Obey(const RedisCommand& command) {
-  if (command.kind == RedisCommand::Kind::kRead) return std::nullopt;
-  const auto reply = connection_.Execute(replication::Spell(command, status_.version), options_.redis_timeout);
-  if (!reply) return ToString(command) + ": no answer";
-  if (reply->is_error()) return ToString(command) + ": " + reply->text;
-  if (command.kind != RedisCommand::Kind::kPromote) return std::nullopt;
-
-  const auto role = connection_.Execute({"ROLE"}, options_.redis_timeout);
-  if (!role) return std::string("ROLE: no answer");
-  if (role->is_error()) return "ROLE: " + role->text;
-  if (role->elements.empty() || role->elements[0].text != "master") {
-    return std::string("ROLE: it is no master, although it was promoted");
+// Errors are redis's own words, with the command: "REPLICAOF NO ONE: NOPERM ...".
+void RedisAgent::Obey(const RedisCommand& command, election::RedisDone& done) {
+  const Carried carried = CarryOut(connection_, command, status_, options_.redis_timeout);
+  if (!carried.answered) {
+    done.error = ToString(command) + ": no answer";
+    return;
   }
-  return std::nullopt;
+  const auto trouble = TakeStatus(carried.info);
+  if (carried.refusal) {
+    done.error = *carried.refusal;
+  } else if (trouble) {
+    done.error = trouble->detail;
+  } else {
+    done.ok = true;
+    done.status = status_;
+    done.error = carried.complaint;
+  }
+  if (!done.error.empty()) {
+    LogWarning(kLog, "the local redis does not obey", {{"redis", Name()}, {"error", done.error}});
+  }
 }
 
 // Sleeps until a command, the end, `until`, or (if watched) a byte or an end from redis.

@@ -29,6 +29,7 @@
 #include "common/net/fd.h"
 #include "coordinator/adapters/redis_connection.h"
 #include "coordinator/adapters/redis_errands.h"
+#include "coordinator/adapters/remote_redis.h"
 #include "coordinator/election/messages.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
@@ -70,9 +71,7 @@ class RedisAgent final : public RedisPort {
   void Command(const election::CommandRedis& command) override;
   void Probe(const election::ProbeRedis& probe) override { errands_.Probe(probe); }
   void Demote(const election::DemoteOrphan& demote) override { errands_.Demote(demote); }
-  void Remote(const election::CommandRemote& command) override {
-    inbox_.Post(election::RemoteDone{command.id, election::RemoteDone::Outcome::kUnreachable, "not tried", {}});
-  }
+  void Remote(const election::CommandRemote& command) override { remote_.Command(command); }
 
  private:
   // What an attempt to reach redis came to.
@@ -89,6 +88,7 @@ class RedisAgent final : public RedisPort {
   bool Reconnect();
   std::optional<Trouble> Connect();
   std::optional<Trouble> ReadStatus();
+  std::optional<Trouble> TakeStatus(const RedisReply& info);
   void TellLost(const Trouble& trouble);
   void TellMute();
   void TellBack();
@@ -98,10 +98,11 @@ class RedisAgent final : public RedisPort {
 
   std::vector<election::CommandRedis> TakeCommands();
   election::RedisDone Execute(const election::CommandRedis& command);
-  std::optional<std::string> Obey(const replication::RedisCommand& command);
+  void Obey(const replication::RedisCommand& command, election::RedisDone& done);
   void RefuseCommands(const std::string& why);
   void Sleep(Instant until, bool watch_redis);
   std::string Name() const;
+  RedisCredentials Credentials() const;
 
   const RedisAgentOptions options_;
   EventInbox& inbox_;
@@ -125,6 +126,7 @@ class RedisAgent final : public RedisPort {
   Instant next_read_;
 
   RedisErrands errands_;
+  RemoteRedis remote_;
   std::thread thread_;  // the last member
 };
 

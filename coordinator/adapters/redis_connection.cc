@@ -120,18 +120,30 @@ bool RedisConnection::ReadSome(Instant deadline) {
 }
 
 std::optional<RedisReply> RedisConnection::Execute(const std::vector<std::string>& command, Duration window) {
+  auto replies = ExecuteAll({command}, window);
+  if (!replies) return std::nullopt;
+  return std::move(replies->front());
+}
+
+std::optional<std::vector<RedisReply>> RedisConnection::ExecuteAll(
+    const std::vector<std::vector<std::string>>& commands, Duration window) {
   if (!open()) return Fail(Failure::kClosed);
   const Instant deadline = ReadMonotonicClock() + window;
-  if (!Write(Spell(command), deadline)) return std::nullopt;
-  for (;;) {
+  std::string bytes;
+  for (const auto& command : commands) bytes += Spell(command);
+  if (!Write(bytes, deadline)) return std::nullopt;
+  std::vector<RedisReply> replies;
+  while (replies.size() < commands.size()) {
     void* raw = nullptr;
     if (redisReaderGetReply(reader_.get(), &raw) != REDIS_OK) return Fail(Failure::kClosed);
     if (raw != nullptr) {
       const std::unique_ptr<redisReply, FreeReply> reply(static_cast<redisReply*>(raw));
-      return Copy(*reply);
+      replies.push_back(Copy(*reply));
+    } else if (!ReadSome(deadline)) {
+      return std::nullopt;
     }
-    if (!ReadSome(deadline)) return std::nullopt;
   }
+  return replies;
 }
 
 bool RedisConnection::Broken() const {

@@ -55,6 +55,9 @@ class RedisConnection {
   // Sends one command and waits for its reply. Nothing on failure(): the connection is closed then, since a late reply
   // would be taken for another command's.
   std::optional<RedisReply> Execute(const std::vector<std::string>& command, Duration window);
+  // Several at once, in one write: a reply to each, in order, or nothing.
+  std::optional<std::vector<RedisReply>> ExecuteAll(const std::vector<std::vector<std::string>>& commands,
+                                                    Duration window);
   Failure failure() const { return failure_; }  // of the last Execute without a reply
 
   // True when the other side has closed, or has sent something that nobody asked for. Does not wait.

@@ -97,20 +97,24 @@ TEST_F(RedisAgentTest, ReportsWhatInfoSays) {
 
 TEST_F(RedisAgentTest, CarriesOutCommandsAndReadsTheOutcome) {
   lines.Set("REPLICAOF", kOk);
-  lines.Set("CONFIG SET replica-serve-stale-data", kOk);
+  lines.Set("CONFIG SET", kOk);
+  lines.Set("CLIENT", kOk);
   lines.Set("ROLE", "*3\r\n$6\r\nmaster\r\n:5\r\n*0\r\n");
   StartAgent();
   for (const RedisCommand& command :
        {RedisCommand{Kind::kRead, {}}, RedisCommand{Kind::kPark, {}}, RedisCommand{Kind::kPromote, {}},
-        RedisCommand{Kind::kReplicate, {"10.0.0.1", 6379}}, RedisCommand{Kind::kServeStale, {}}}) {
+        RedisCommand{Kind::kReplicate, {"10.0.0.1", 6379}}, RedisCommand{Kind::kServeStale, {}},
+        RedisCommand{Kind::kPause, {}, Millis(500)}, RedisCommand{Kind::kUnpause, {}},
+        RedisCommand{Kind::kUnfence, {}}}) {
     const RedisDone done = Do(command);
     EXPECT_TRUE(done.ok) << done.error;
     EXPECT_EQ(done.id, 7u);
     EXPECT_EQ(done.status.run_id, "run1");
   }
   EXPECT_THAT(lines.heard(),
-              testing::ElementsAre("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "ROLE", "REPLICAOF 10.0.0.1 6379",
-                                   "CONFIG SET replica-serve-stale-data yes"));
+              testing::ElementsAre("REPLICAOF 127.0.0.1 1", "CONFIG SET min-replicas-to-write 0", "REPLICAOF NO ONE",
+                                   "ROLE", "REPLICAOF 10.0.0.1 6379", "CONFIG SET replica-serve-stale-data yes",
+                                   "CLIENT PAUSE 500 WRITE", "CLIENT UNPAUSE", "CONFIG SET min-replicas-to-write 0"));
 }
 
 TEST_F(RedisAgentTest, PromotionIsVerified) {
@@ -120,6 +124,29 @@ TEST_F(RedisAgentTest, PromotionIsVerified) {
   const RedisDone done = Do({Kind::kPromote, {}});
   EXPECT_FALSE(done.ok);
   EXPECT_THAT(done.error, HasSubstr("no master"));
+}
+
+// A fence that is still up after a promotion: the promotion counts, and the error is told beside it.
+TEST_F(RedisAgentTest, PromotionGoesOnWhereTheFenceStays) {
+  lines.Set("INFO", FakeRedis::Info("run1", std::string(kMaster) + "min_slaves_good_slaves:0\r\n"));
+  lines.Set("CONFIG SET", "-ERR unknown command 'CONFIG'\r\n");
+  lines.Set("REPLICAOF", kOk);
+  lines.Set("ROLE", "*3\r\n$6\r\nmaster\r\n:5\r\n*0\r\n");
+  StartAgent();
+  const RedisDone done = Do({Kind::kPromote, {}});
+  EXPECT_TRUE(done.ok);
+  EXPECT_TRUE(done.status.fenced);
+  EXPECT_EQ(done.error, "CONFIG SET min-replicas-to-write 0: ERR unknown command 'CONFIG'");
+}
+
+TEST_F(RedisAgentTest, FenceIsSeenInWhatRedisSays) {
+  lines.Set("CONFIG SET min-replicas-to-write", kOk);
+  lines.Set("CONFIG SET min-replicas-max-lag", kOk);
+  StartAgent();
+  ASSERT_TRUE(recorder.Await<RedisReported>());
+  EXPECT_TRUE(Do({Kind::kFence, {}}).ok);
+  EXPECT_THAT(lines.heard(),  // this redis never says that it is fenced
+              testing::ElementsAre("CONFIG SET min-replicas-to-write 99", "CONFIG SET min-replicas-max-lag 10"));
 }
 
 TEST_F(RedisAgentTest, ErrorsNameTheCommand) {
