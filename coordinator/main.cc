@@ -4,8 +4,10 @@
 // file's, the log's, and gRPC's.
 #include <sys/random.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +25,7 @@
 #include "common/app/version.h"
 #include "common/net/clock.h"
 #include "coordinator/adapters/discovery.h"
+#include "coordinator/adapters/handover_calls.h"
 #include "coordinator/adapters/health_reporter.h"
 #include "coordinator/adapters/peer_client.h"
 #include "coordinator/adapters/peer_service.h"
@@ -31,6 +34,7 @@
 #include "coordinator/adapters/state_service.h"
 #include "coordinator/adapters/watch_service.h"
 #include "coordinator/election/config.h"
+#include "coordinator/handover_command.h"
 #include "coordinator/options.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/runtime.h"
@@ -44,6 +48,8 @@ constexpr Duration kWatchdogInterval = Millis(500);
 // A loop that has not turned for so long is stuck: liveness says so, and the kubelet restarts the container.
 constexpr Duration kStuckAfter = Seconds(2);
 constexpr Duration kHealthPatience = Seconds(1);
+// Beyond --handover-timeout, by which the core lets go: so long may its loop take to say so.
+constexpr Duration kLeaveMargin = Seconds(1);
 
 // Why the process must end: one line for people.
 int Fail(std::string_view reason) {
@@ -72,15 +78,14 @@ election::Config ConfigOf(const Options& options, const std::string& own_ip) {
   config.bootstrap_settle = options.bootstrap_settle;
   config.empty_wait = options.empty_wait;
   config.dial_window = options.dial_window;
+  config.doubt_timeout = options.doubt_timeout;
+  config.handover_timeout = options.handover_timeout;
+  config.takeover_timeout = options.takeover_timeout;
+  config.priority = options.priority;
+  config.min_followers = options.min_followers;
   config.defer_to_fresher = options.defer_to_fresher;
   return config;
 }
-
-class Desk final : public HandoverDesk {
- public:
-  void Answer(const election::AnswerHandover&) override {}
-  void Left() override {}
-};
 
 // The runtime's thread. Stopped before anything that it drives.
 class RunningRuntime {
@@ -100,6 +105,22 @@ class RunningRuntime {
   std::thread thread_;
 };
 
+// Told to end: a leader hands over first, and everybody learns that this member leaves on purpose. Whoever cannot wait
+// sends a second signal, which ends the process at once.
+void Leave(EventInbox& inbox, HandoverCalls& handovers, Duration handover_timeout, const std::function<void()>& watch) {
+  LogInfo("coordinator", "told to end: leaves the hive first", {{"at_most", ToString(handover_timeout)}});
+  const Instant begun = ReadMonotonicClock();
+  const Instant deadline = begun + handover_timeout + kLeaveMargin;
+  if (!inbox.Post(election::LeaveAsked{})) return;
+  while (!handovers.WaitUntilLeft(std::min(kWatchdogInterval, deadline - ReadMonotonicClock()))) {
+    watch();
+    if (ReadMonotonicClock() < deadline) continue;
+    LogWarning("coordinator", "has not left in time: ends nevertheless");
+    return;
+  }
+  LogInfo("coordinator", "has left", {{"after_ms", ToMillis(ReadMonotonicClock() - begun)}});
+}
+
 // One that has found its address, until it is told to end.
 int RunMember(const Options& options, const DiscoveryOptions& discovery_options, const MemberTls& tls,
               PeerSecretSource& secrets, election::Config config, HealthService& health,
@@ -114,7 +135,8 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
   PeerGuard guard(secrets, config.self, config.coordinator);
   PeerService peer_service(header, inbox, guard);
   WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)}, guard);
-  StateService state_service(config.hive, inbox, guard.refusals());
+  HandoverCalls handovers(inbox);
+  StateService state_service(config.hive, inbox, guard.refusals(), handovers);
   HealthReporter health_reporter(health);
   auto server = GrpcServer::Start({.listen = {options.listen},
                                    .services = {&peer_service, &watch_service, &state_service, health.service()},
@@ -135,7 +157,6 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                                 fatal = true;
                               }},
                          inbox);
-  Desk desk;
   PeerDiscovery discovery(discovery_options, config.self.ip, inbox);
   LogInfo("coordinator", "starts",
           {{"version", Version()},
@@ -154,14 +175,19 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                                   .discovery = discovery,
                                   .watchers = {&watch_service, &health_reporter},
                                   .memory = state_file,
-                                  .handovers = desk});
-    while (!fatal && !shutdown.Wait(kWatchdogInterval)) {
+                                  .handovers = handovers});
+    const auto watch = [&] {
       health.SetServing(kHealthProcess, runtime.turns());
       health.SetServing(kHealthLiveness, runtime.turns());
       secrets.Refresh(ReadMonotonicClock());
-    }
+    };
+    while (!fatal && !shutdown.Wait(kWatchdogInterval)) watch();
+    if (!fatal) Leave(inbox, handovers, options.handover_timeout, watch);
   }
+  handovers.Close();
   LogInfo("coordinator", "stops");
+  // Only now: until it has left, this member may be the leader, and its redis the one that takes writes. Were it not
+  // ready, Services would stop sending clients to the one pod that can serve them, before another one can.
   health.SetServing(kHealthReadiness, false);
   (*server)->Shutdown(Duration(0));  // first the listener, then the streams: whoever sees a reset finds a refusal
   return fatal ? kExitUnusable : 0;
@@ -213,6 +239,7 @@ int RunCommand(const CommandLine& line, const Options& options) {
   const auto tls = MemberTls::Load(options.tls, "tls");
   if (!tls.ok()) return Fail(std::string(tls.status().message()));
   if (line.command == "status") return PrintStatus(options.status_target, *tls, options.json, options.watch);
+  if (line.command == "handover") return AskForHandover(options.handover_target, *tls, options.handover_to);
   const HealthAnswer answer =
       AskHealth(options.health_target, line.arguments.front(), kHealthPatience, tls->on() ? tls->channel() : nullptr);
   std::printf("%s\n", answer.text.c_str());

@@ -46,6 +46,13 @@ void DeclareTimes(FlagSet& flags, Options& options) {
             "how long empty members wait for a silent one that may hold the data");
   flags.Add("dial-window", &options.dial_window, {Millis(10), Seconds(10)},
             "how long a lost leader has to answer a new connection");
+  flags.Add("doubt-timeout", &options.doubt_timeout, {Millis(100), Seconds(3600)},
+            "how long a member that hears too few of the others holds itself for cut off, not them for dead");
+  // Not longer than most grace periods: Kubernetes kills after 30 s.
+  flags.Add("handover-timeout", &options.handover_timeout, {Millis(100), Seconds(25)},
+            "how long a leader that leaves may take to hand over");
+  flags.Add("takeover-timeout", &options.takeover_timeout, {Millis(20), Seconds(10)},
+            "how long a new leader tries to save the last writes of a redis whose coordinator is gone");
 }
 
 }  // namespace
@@ -98,6 +105,9 @@ void DeclareFlags(FlagSet& flags, Options& options) {
       .DefaultText("none");
   flags.Add("defer-to-fresher", &options.defer_to_fresher,
             "a member that holds less than another does not stand; false: only empty ones do not");
+  flags.Add("priority", &options.priority, {0, 1000}, "0: does not lead while another member can");
+  flags.Add("min-followers", &options.min_followers, {0, 90},
+            "writes are refused while fewer followers are in sync with the leader");
   DeclareTimes(flags, options);
   DeclareTlsFlags(flags, "tls", options.tls, "members and proxies");
   flags.AddChoice("log-format", &options.log_format, {"text", "json"}, "form of the log lines on stderr")
@@ -109,6 +119,10 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   DeclareTlsFlags(status, "tls", options.tls, "it");
   status.Add("json", &options.json, "print all that it says, as JSON");
   status.Add("watch", &options.watch, "print it again every second");
+  FlagSet& handover = flags.AddCommand("handover", "", "moves leadership to another member, without losing a write");
+  handover.AddIp("to", &options.handover_to, "the IP of the member that is to lead").DefaultText("whoever fits best");
+  handover.Add("target", &options.handover_target, "the coordinator to ask, leader or not");
+  DeclareTlsFlags(handover, "tls", options.tls, "it");
   FlagSet& health = flags.AddCommand("health", "SERVICE", "asks for a health service: exit 0 when SERVING, else 1");
   health.Add("target", &options.health_target, "the coordinator or proxy to ask");
   DeclareTlsFlags(health, "tls", options.tls, "a coordinator's port 7400; ports without TLS are asked without");
@@ -139,6 +153,14 @@ void CheckFlags(const FlagSet& flags, Options& options) {
   if (options.election_window > options.leader_timeout) {
     flags.Refuse("election-window",
                  "must not be longer than --leader-timeout (" + ToString(options.leader_timeout) + ")");
+  }
+  if (options.takeover_timeout > options.leader_timeout) {
+    flags.Refuse("takeover-timeout",
+                 "must not be longer than --leader-timeout (" + ToString(options.leader_timeout) + ")");
+  }
+  if (options.doubt_timeout < options.leader_timeout) {
+    flags.Refuse("doubt-timeout",
+                 "must not be shorter than --leader-timeout (" + ToString(options.leader_timeout) + ")");
   }
   if (options.dial_window > options.leader_timeout) {
     flags.Refuse("dial-window", "must not be longer than --leader-timeout (" + ToString(options.leader_timeout) + ")");

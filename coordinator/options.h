@@ -42,6 +42,11 @@ struct Options {
   Duration bootstrap_settle = Seconds(2);
   Duration empty_wait = Seconds(60);
   Duration dial_window = Millis(100);
+  Duration doubt_timeout = Seconds(30);
+  Duration handover_timeout = Seconds(5);
+  Duration takeover_timeout = Millis(300);
+  int priority = 100;
+  int min_followers = 0;
   TlsFiles tls;  // of the member, and of the commands that ask one
   std::string log_format;
   std::string log_level = "info";
@@ -49,6 +54,8 @@ struct Options {
   // Of the commands.
   Endpoint status_target{"127.0.0.1", kElectionPort};
   Endpoint health_target{"127.0.0.1", kHealthPort};
+  Endpoint handover_target{"127.0.0.1", kElectionPort};
+  std::string handover_to;  // an IP; empty: whoever fits best
   bool json = false;
   bool watch = false;
 };

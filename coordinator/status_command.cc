@@ -65,6 +65,11 @@ Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) 
   const bool known = member.identity().incarnation() != 0;
   const bool self = known && member.identity().incarnation() == state.self().incarnation();
   std::string notes;
+  if (member.will().leaving()) {
+    notes += "leaving ";
+  } else if (member.will().reluctant()) {
+    notes += "reluctant ";
+  }
   if (member.gone()) notes += "gone ";
   if (!member.listed()) notes += "not listed ";
   return {member.coordinator().ip() + (self ? " *" : ""),
@@ -90,14 +95,43 @@ std::string FormatJson(const v1::GetStateResponse& state) {
   return json;
 }
 
-// Connected and dropped: one end speaks TLS and the other does not, or does not like the certificate.
-const char* Hint(const std::string& error, bool tls) {
+// "writes held", as a heading and in a line of its own with the reason.
+std::string WritesWord(v1::WriteState state) {
+  return state == v1::WRITE_STATE_HOLD ? "held" : Word(v1::WriteState_Name(state), "WRITE_STATE_");
+}
+
+std::string FormatDiscarded(const v1::Discarded& discarded) {
+  std::string text = "discarded: " + std::to_string(discarded.times()) + " times, " +
+                     std::to_string(discarded.bytes()) + " bytes written over " +
+                     ToString(Millis(static_cast<int64_t>(discarded.span_ms())));
+  if (discarded.foreign_datasets() > 0) {
+    text += ", and " + std::to_string(discarded.foreign_datasets()) + " datasets of another origin with " +
+            std::to_string(discarded.foreign_keys()) + " keys";
+  }
+  return text + (discarded.last().empty() ? "" : "; the last: " + discarded.last()) + "\n";
+}
+
+// What is not as it should be; nothing in a hive that is well.
+std::string FormatTrouble(const v1::GetStateResponse& state) {
+  std::string text;
+  if (!state.write_reason().empty()) {
+    text += "writes are " + WritesWord(state.write_state()) + ": " + state.write_reason() + "\n";
+  }
+  if (state.in_doubt()) text += "in doubt: it hears too few of the others, and may itself be the one that is cut off\n";
+  for (const v1::RefusedCommand& refused : state.redis().refused_commands()) {
+    text += "its redis refuses " + refused.command() + ": " + refused.error() + "\n";
+  }
+  if (state.discarded().times() > 0) text += FormatDiscarded(state.discarded());
+  return text;
+}
+
+}  // namespace
+
+const char* ConnectionHint(const std::string& error, bool tls) {
   if (error.find("refused") != std::string::npos || error.find("Deadline") != std::string::npos) return "";
   return tls ? " (does it use TLS, with certificates of the same --tls-ca?)"
              : " (if members use TLS, it wants --tls-cert, --tls-key and --tls-ca)";
 }
-
-}  // namespace
 
 std::string FormatState(const v1::GetStateResponse& state) {
   const bool has_leader = state.leader().term() != 0;
@@ -107,9 +141,10 @@ std::string FormatState(const v1::GetStateResponse& state) {
   } else {
     text += "no leader, term " + std::to_string(state.term());
   }
-  text += ", writes " + Word(v1::WriteState_Name(state.write_state()), "WRITE_STATE_") + "; seen by " +
-          state.self().ip() + ", up " + Span(state.uptime_ms()) + "\n";
+  text += ", writes " + WritesWord(state.write_state()) + "; seen by " + state.self().ip() + ", up " +
+          Span(state.uptime_ms()) + "\n";
   if (!state.waiting_for().empty()) text += "waiting for: " + state.waiting_for() + "\n";
+  text += FormatTrouble(state);
   if (state.has_last_election()) {
     const v1::LastElection& last = state.last_election();
     text += "last election: " + Word(v1::Evidence_Name(last.evidence()), "EVIDENCE_") + ", won by " +
@@ -132,7 +167,7 @@ int PrintStatus(const Endpoint& target, const MemberTls& tls, bool json, bool wa
     const grpc::Status status = stub->GetState(&context, {}, &state);
     if (!status.ok()) {
       std::fprintf(stderr, "hive-coordinator: no answer from the coordinator at %s: %s%s\n", ToString(target).c_str(),
-                   status.error_message().c_str(), Hint(status.error_message(), tls.on()));
+                   status.error_message().c_str(), ConnectionHint(status.error_message(), tls.on()));
       if (!watch) return 1;
     } else {
       if (watch && !json) std::fputs("\x1b[H\x1b[2J", stdout);  // home, clear

@@ -291,9 +291,6 @@ void RedisAgent::Obey(const RedisCommand& command, election::RedisDone& done) {
     done.status = status_;
     done.error = carried.complaint;
   }
-  if (!done.error.empty()) {
-    LogWarning(kLog, "the local redis does not obey", {{"redis", Name()}, {"error", done.error}});
-  }
 }
 
 // Sleeps until a command, the end, `until`, or (if watched) a byte or an end from redis.

@@ -33,6 +33,21 @@ void DescribeRedis(const election::State& state, v1::RedisState* to) {
   to->set_offset(status.offset);
   to->set_keys(status.keys);
   to->set_uptime_ms(Millis64(status.uptime));
+  to->set_fenced(status.fenced);
+  for (const auto& [command, error] : state.refused_commands) {
+    v1::RefusedCommand* refused = to->add_refused_commands();
+    refused->set_command(command);
+    refused->set_error(error);
+  }
+}
+
+void DescribeDiscarded(const election::Discarded& discarded, v1::Discarded* to) {
+  to->set_times(discarded.times);
+  to->set_bytes(discarded.bytes);
+  to->set_span_ms(Millis64(discarded.span));
+  to->set_foreign_datasets(discarded.foreign);
+  to->set_foreign_keys(discarded.foreign_keys);
+  to->set_last(discarded.last);
 }
 
 // The leader's offset; nothing where it is not known.
@@ -53,6 +68,7 @@ void DescribeMember(const election::State& state, const election::MemberState& m
   to->set_listed(member.listed);
   to->set_gone(member.gone);
   to->set_leads(leads);
+  if (member.will != election::Will{}) Encode(member.will, to->mutable_will());
   if (member.heard_ago >= Duration(0) && member.identity != state.self) {
     to->set_heard_ago_ms(Millis64(member.heard_ago));
   }
@@ -60,12 +76,6 @@ void DescribeMember(const election::State& state, const election::MemberState& m
   if (newest && !state.view.claim.empty() && member.standing.offset > 0) {
     to->set_lag_bytes(static_cast<uint64_t>(std::max<int64_t>(0, *newest - member.standing.offset)));
   }
-}
-
-grpc::ServerUnaryReactor* FinishAtOnce(grpc::CallbackServerContext* context, const grpc::Status& status) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(status);
-  return reactor;
 }
 
 }  // namespace
@@ -84,6 +94,10 @@ v1::GetStateResponse Describe(const std::string& hive, const Snapshot& snapshot)
   }
   to.set_write_state(Encode(view.write_state));
   to.set_waiting_for(state.waiting_for);
+  to.set_in_doubt(state.in_doubt);
+  to.set_write_reason(state.write_reason);
+  if (state.discarded.times > 0) DescribeDiscarded(state.discarded, to.mutable_discarded());
+  for (const auto& [reason, count] : state.refused_messages) AddRefused(reason, count, &to);
   Encode(state.dataset, to.mutable_dataset());
   for (const election::Promotion& promotion : state.lineage) Encode(promotion, to.add_lineage());
   DescribeRedis(state, to.mutable_redis());
@@ -126,10 +140,9 @@ grpc::ServerUnaryReactor* StateService::GetState(grpc::CallbackServerContext* co
   return reactor;
 }
 
-grpc::ServerUnaryReactor* StateService::Handover(grpc::CallbackServerContext* context, const v1::HandoverRequest*,
-                                                 v1::HandoverResponse*) {
-  return FinishAtOnce(context, {grpc::StatusCode::UNIMPLEMENTED,
-                                "this version does not hand leadership over: stop the leader's coordinator instead"});
+grpc::ServerUnaryReactor* StateService::Handover(grpc::CallbackServerContext* context,
+                                                 const v1::HandoverRequest* request, v1::HandoverResponse* response) {
+  return handovers_.Begin(context, *request, response);
 }
 
 }  // namespace hive::coordinator

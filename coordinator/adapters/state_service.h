@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "coordinator/adapters/handover_calls.h"
 #include "coordinator/adapters/refusals.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "hive/v1/hive.grpc.pb.h"
@@ -19,8 +20,8 @@ v1::GetStateResponse Describe(const std::string& hive, const Snapshot& snapshot)
 
 class StateService final : public v1::Hive::CallbackService {
  public:
-  StateService(std::string hive, EventInbox& inbox, const Refusals& refusals)
-      : hive_(std::move(hive)), inbox_(inbox), refusals_(refusals) {}
+  StateService(std::string hive, EventInbox& inbox, const Refusals& refusals, HandoverCalls& handovers)
+      : hive_(std::move(hive)), inbox_(inbox), refusals_(refusals), handovers_(handovers) {}
 
   grpc::ServerUnaryReactor* GetState(grpc::CallbackServerContext* context, const v1::GetStateRequest* request,
                                      v1::GetStateResponse* response) override;
@@ -31,6 +32,7 @@ class StateService final : public v1::Hive::CallbackService {
   const std::string hive_;
   EventInbox& inbox_;
   const Refusals& refusals_;
+  HandoverCalls& handovers_;
 };
 
 }  // namespace hive::coordinator

@@ -108,6 +108,50 @@ TEST(Describe, SaysWhoLeadsAndWhoLagsBehind) {
   EXPECT_EQ(said.messages_size(), static_cast<int>(kMessageKinds));
 }
 
+TEST(Describe, SaysWhatIsNotAsItShouldBe) {
+  Snapshot snapshot;
+  election::State& state = snapshot.state;
+  state.view.write_state = election::WriteState::kHold;
+  v1::GetStateResponse said = Describe("hive", snapshot);
+  EXPECT_EQ(said.write_state(), v1::WRITE_STATE_HOLD);
+  EXPECT_FALSE(said.in_doubt());
+  EXPECT_EQ(said.write_reason(), "");
+  EXPECT_FALSE(said.has_discarded());
+  EXPECT_EQ(said.refused_size(), 0);
+  EXPECT_EQ(said.redis().refused_commands_size(), 0);
+
+  state.view.write_state = election::WriteState::kFenced;
+  state.in_doubt = true;
+  state.write_reason = "in doubt";
+  state.discarded = {3, 4096, Millis(250), 1, 17, "dropped for 10.0.0.1"};
+  state.refused_commands = {{"CONFIG", "CONFIG SET min-replicas-to-write 99: ERR unknown command"}};
+  state.refused_messages = {{"another hive", 5}, {"malformed", 2}};
+  state.redis.fenced = true;
+  state.members.resize(2);
+  state.members[1].will = {true, true};
+  said = Describe("hive", snapshot);
+  AddRefused("malformed", 40, &said);  // the edge's
+  EXPECT_EQ(said.write_state(), v1::WRITE_STATE_FENCED);
+  EXPECT_TRUE(said.in_doubt());
+  EXPECT_EQ(said.write_reason(), "in doubt");
+  EXPECT_EQ(said.discarded().times(), 3u);
+  EXPECT_EQ(said.discarded().bytes(), 4096);
+  EXPECT_EQ(said.discarded().span_ms(), 250u);
+  EXPECT_EQ(said.discarded().foreign_datasets(), 1u);
+  EXPECT_EQ(said.discarded().foreign_keys(), 17);
+  EXPECT_EQ(said.discarded().last(), "dropped for 10.0.0.1");
+  ASSERT_EQ(said.redis().refused_commands_size(), 1);
+  EXPECT_EQ(said.redis().refused_commands(0).command(), "CONFIG");
+  EXPECT_THAT(said.redis().refused_commands(0).error(), testing::HasSubstr("unknown command"));
+  EXPECT_TRUE(said.redis().fenced());
+  ASSERT_EQ(said.refused_size(), 2);  // one entry for each reason, whoever refused
+  EXPECT_EQ(said.refused(0).count(), 5u);
+  EXPECT_EQ(said.refused(1).reason(), "malformed");
+  EXPECT_EQ(said.refused(1).count(), 42u);
+  EXPECT_FALSE(said.members(0).has_will());
+  EXPECT_TRUE(said.members(1).will().leaving());
+}
+
 TEST(Peers, Forms) {
   const auto dns = ParsePeers("dns:redis.default.svc");
   ASSERT_TRUE(dns);
