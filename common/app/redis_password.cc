@@ -17,6 +17,7 @@ absl::StatusOr<std::string> ReadRedisPassword(const std::string& file) {
   };
   // A newline may follow the password.
   absl::StatusOr<std::string> read = ReadSmallFile(file, kMaxPasswordBytes + 1);
+  if (absl::IsOutOfRange(read.status())) return refuse("holds more than a password");
   if (!read.ok()) return refuse(std::string(read.status().message()));
   std::string password = *std::move(read);
   if (password.ends_with('\n')) password.pop_back();

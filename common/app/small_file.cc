@@ -24,7 +24,7 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_by
     if (got == 0) break;
     size += static_cast<size_t>(got);
   }
-  if (size > max_bytes) return absl::InvalidArgumentError("holds more than " + std::to_string(max_bytes) + " bytes");
+  if (size > max_bytes) return absl::OutOfRangeError("holds more than " + std::to_string(max_bytes) + " bytes");
   text.resize(size);
   return text;
 }

@@ -11,7 +11,7 @@
 namespace hive {
 
 // The whole file. The error says what is wrong with it, but not its name: "no such file", "cannot be opened: Permission
-// denied", "holds more than 4096 bytes".
+// denied", "holds more than 4096 bytes" (this one OUT_OF_RANGE).
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_bytes);
 
 }  // namespace hive

@@ -52,7 +52,9 @@ v1::LeaderKey Forger::Key(uint64_t term) const {
   key.mutable_dataset()->set_age_ns(kTenYearsNs);
   key.set_has_keys(true);
   key.set_open_for_ns(kTenYearsNs);
-  for (const v1::MemberState& member : state_.members()) *key.add_followers() = member.identity();
+  for (const v1::MemberState& member : state_.members()) {
+    if (member.identity().incarnation() != 0) *key.add_followers() = member.identity();
+  }
   return key;
 }
 
@@ -117,6 +119,16 @@ std::vector<Forgery> Forger::Sound(uint64_t term) const {
     *lead.mutable_lineage() = Leads(term).lineage();
     *lead.mutable_ceded_to() = state_.self();
     all.push_back(Make(v1::LeadPhase_Name(phase), lead));
+  }
+
+  v1::TakeOverRequest take_over;
+  *take_over.mutable_header() = Header();
+  *take_over.mutable_dataset() = Key(term).dataset();
+  *take_over.mutable_lineage() = Leads(term).lineage();
+  for (const v1::Claim& ending : {Claim(term), state_.leader()}) {
+    *take_over.mutable_ending() = ending;
+    take_over.set_term(ending.term() + 1);
+    all.push_back(Make("hands over what is not its own", take_over));
   }
 
   v1::YieldRequest yield;

@@ -35,6 +35,8 @@ class Forger {
   // A claim of the mask's to lead. `term`: absolute.
   v1::Claim Claim(uint64_t term) const;
   v1::Header Header() const;
+  // What a leader of ten years says of itself.
+  v1::MemberReport Leads(uint64_t term) const;
   v1::FollowRequest Report(uint64_t sequence) const;
 
   // One of each request that says something: the mask leads, stands, has won.
@@ -49,7 +51,6 @@ class Forger {
   const v1::GetStateResponse& state() const { return state_; }
 
  private:
-  v1::MemberReport Leads(uint64_t term) const;
   v1::LeaderKey Key(uint64_t term) const;
 
   v1::GetStateResponse state_;

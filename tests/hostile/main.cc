@@ -5,7 +5,8 @@
 //
 // Cases: garbage (bytes that are no message, sound ones cut short or with bits turned over), absurd (one impossible
 // value in an otherwise sound message), lies (plausible claims to lead), flood (thousands of members that nobody
-// knows), streams (stale, duplicate, reordered and foreign reports), terms (near the end of their range). It prints one
+// knows), streams (stale, duplicate, reordered and foreign reports), terms (near the end of their range), leader
+// (listens at the mask, leads at once, and once followed sends beats that mean nothing: false_leader.h). It prints one
 // line of JSON: how many messages were sent, and how they were answered.
 #include <google/protobuf/message.h>
 #include <grpcpp/generic/generic_stub.h>
@@ -22,12 +23,14 @@
 #include <thread>
 
 #include "common/app/flags.h"
+#include "common/app/grpc_server.h"
 #include "common/app/log.h"
 #include "common/app/peer_proof.h"
 #include "common/base/random.h"
 #include "coordinator/adapters/peer_client.h"
 #include "hive/v1/election.grpc.pb.h"
 #include "hive/v1/hive.grpc.pb.h"
+#include "tests/hostile/false_leader.h"
 #include "tests/hostile/hostile_peer.h"
 
 namespace hive::hostile {
@@ -39,7 +42,7 @@ constexpr std::chrono::milliseconds kPatience{500};
 constexpr int kStrangers = 3000;
 constexpr int kStreams = 200;
 constexpr int kGarbagePerMethod = 300;
-constexpr const char* kMethods[] = {"Greet", "Campaign", "Prepare", "Lead", "Yield", "TakeOver", "Follow"};
+constexpr const char* kMethods[] = {"Greet", "Campaign", "Prepare", "Lead", "Yield", "TakeOver", "HandOver", "Follow"};
 
 struct Options {
   Endpoint target;
@@ -78,6 +81,7 @@ class HostilePeer {
     const std::map<std::string, void (HostilePeer::*)()> cases = {
         {"garbage", &HostilePeer::Garbage}, {"absurd", &HostilePeer::Absurd},   {"lies", &HostilePeer::Lies},
         {"flood", &HostilePeer::Flood},     {"streams", &HostilePeer::Streams}, {"terms", &HostilePeer::Terms}};
+    if (name == "leader") return Lead();
     (this->*cases.at(name))();
     std::unique_lock lock(mutex_);
     idle_.wait(lock, [this] { return in_flight_ == 0; });
@@ -171,6 +175,18 @@ class HostilePeer {
     for (const Forgery& forgery : Forger(state_, mask_).LastTerms()) Send(forgery);
   }
 
+  void Lead() {
+    constexpr uint64_t kTerm = 50;  // there is room for lower ones
+    FalseLeader leader(Forger(state_, mask_), kTerm);
+    const auto server = GrpcServer::Start({.listen = {{options_.mask, options_.target.port}}, .services = {&leader}});
+    if (!server.ok()) {
+      std::fprintf(stderr, "hive_hostile_peer: %s\n", std::string(server.status().message()).c_str());
+      std::exit(1);
+    }
+    std::printf("%s\n", leader.WaitForTheEnd().c_str());
+    (*server)->Shutdown(Duration(0));
+  }
+
   // Their addresses are loopback ones at which nobody listens: victims dial them.
   void Flood() {
     for (int i = 0; i < kStrangers; ++i) {
@@ -252,7 +268,7 @@ int Main(int argc, char** argv) {
   flags.Add("mask-member", &options.mask_member, "the IP of a member that it pretends to be");
   flags.Add("peer-secret-file", &options.peer_secret_file, "the members' secret, if it knows it");
   flags.Add("seed", &options.seed, {0, 1 << 30}, "of its random bytes");
-  flags.AddChoice("case", &name, {"garbage", "absurd", "lies", "flood", "streams", "terms"}, "what it sends")
+  flags.AddChoice("case", &name, {"garbage", "absurd", "lies", "flood", "streams", "terms", "leader"}, "what it sends")
       .Required();
   flags.ParseOrExit(argc, argv);
   const auto secrets = PeerSecretSource::Open(options.peer_secret_file, "");

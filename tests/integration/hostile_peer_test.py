@@ -7,6 +7,8 @@ secret, and as a member gone mad in one that has none. Then the leader's redis i
 import json
 import os
 import subprocess
+import threading
+import time
 
 import scenario
 from localhive import addresses, faults
@@ -107,6 +109,39 @@ class HostilePeer(scenario.Scenario):
 
     def test_stale_and_foreign_reports(self):
         self.attacked("streams")
+
+    # -- a leader gone mad ----------------------------------------------------------------------------------------------
+
+    def test_stale_and_foreign_beats(self):
+        """A follower stays with its leader whatever arrives out of order, twice, or in another's name; and leaves it after
+        leader_timeout when the beats go on, but echo nothing that it has sent of late."""
+        hive = self.new_hive()
+        hive.dns.start()
+        victim, false = (hive._make_pod(hive.block.take()) for _ in range(2))
+        hive.pods.append(victim)
+        hive.dns.list(victim.ip, false.ip)
+        self.mask = false.ip
+        self.addCleanup(false.kill)
+        for process in (victim.redis, false.redis, victim.coordinator):
+            process.start()
+        wait_until(lambda: victim.status() and false.redis.role(), 10, "processes to answer")
+        false.redis.ask("REPLICAOF", "NO", "ONE")
+        false.redis.ask("SET", "the", "dataset")
+
+        outcome, seen = {}, []
+        attacker = threading.Thread(target=lambda: outcome.update(self.attack(victim, "leader")))
+        attacker.start()
+        wait_until(lambda: victim.redis.role() == ("slave", false.ip, "connected"), 10, "the victim to follow")
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            state = victim.status()
+            seen.append((state["role"], state["leader"]["leader"]["ip"], state["leader"]["term"]))
+        attacker.join()
+        self.assertEqual(set(seen), {("ROLE_FOLLOWING", false.ip, "50")})
+        self.assertTrue(outcome["left"], outcome)
+        self.assertGreater(outcome["bad"], 60, outcome)
+        self.assertGreater(outcome["left_after_ms"], 800, outcome)
+        self.assertLess(outcome["left_after_ms"], 3000, outcome)
 
 
 if __name__ == "__main__":
