@@ -37,6 +37,7 @@ class Fault:
     bar: tuple = None  # (median, maximum) of the gap in ms; None: no promise
     may_lose: str = UNREPLICATED
     no_errors: bool = False  # clients may not see any
+    may_overlap: float = 0  # ms in which both sides of a partition may have writes acknowledged
     may_read_stale: bool = False  # those who reach the old leader alone read what it has, until it learns of the new one
     pods: int = 3
     sides: str = None  # LEADER or FOLLOWER: clients "a" use only that pod, clients "b" the others, and the gap is that of "b"
@@ -317,7 +318,8 @@ FAULTS = {fault.name: fault for fault in [
     _leader_cut("leader-cut", "leader cut off for 15 s, clients on both sides", cut(netns.both_ways)),
     _leader_cut("leader-cut-acks", "leader cut off for 15 s, --write-acks 1", cut(netns.both_ways), NOTHING,
                 options={"write_acks": 1}),
-    _leader_cut("leader-cut-rejected", "leader cut off for 15 s by a firewall that rejects", cut(netns.both_ways, reject=True)),
+    _leader_cut("leader-cut-rejected", "leader cut off for 15 s by a firewall that rejects", cut(netns.both_ways, reject=True),
+                may_overlap=LEADER_TIMEOUT / 2),  # promise 2: resets are taken for a crash, whose leader writes no more
     _leader_cut("leader-deaf", "leader hears nobody for 15 s", cut(lambda a, b: netns.one_way(b, a))),
     _leader_cut("leader-mute", "nobody hears the leader for 15 s", cut(netns.one_way)),
     _leader_cut("leader-cut-dns", "leader cut off for 15 s, from DNS, too", cut(netns.both_ways, discovery_too=True)),

@@ -163,7 +163,7 @@ def _broken_promises(fault, findings, missing, lost_until, overlap, settled_afte
         yield f"writes lost: {len(findings.lost)}, first {findings.lost[0]}"
     if fault.may_lose == HALF_TIMEOUT and lost_until > LEADER_TIMEOUT / 2:
         yield f"writes lost too late: the last was acknowledged {lost_until:.0f} ms after the cut"
-    if overlap.writes:
+    if overlap.writes and overlap.seconds * 1000 > fault.may_overlap:
         yield f"two writable leaders: for {overlap.seconds * 1000:.0f} ms, {overlap.writes} writes"
     if findings.stale_reads and not fault.may_read_stale:
         yield f"stale reads: {len(findings.stale_reads)}, first {findings.stale_reads[0]}"
