@@ -1,7 +1,7 @@
 // hive-coordinator: wiring only.
 //
-// Threads: this one (watchdog), the runtime's, redis's two, discovery's two, the dialler's, the watch beat's, the state
-// file's, the log's, and gRPC's.
+// Threads: this one (watchdog), the runtime's, redis's two and one for each other redis at a switch of roles,
+// discovery's two, the dialler's, the watch beat's, the state file's, the log's, and gRPC's.
 #include <sys/random.h>
 
 #include <algorithm>

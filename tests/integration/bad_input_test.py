@@ -35,6 +35,16 @@ class BadFlags(scenario.Scenario):
         self.assertIn("--threads", self.refused(_PROXY, "--threads=0"))
         self.assertIn("--listen", self.refused(_PROXY, "--listen=127.0.0.1:99999"))
 
+    def test_times_that_do_not_fit_one_another(self):
+        static = "--peers=static:127.0.0.1:7400"
+        for flags, what in ((["--takeover-timeout=2s"], "--takeover-timeout=2s: must not be longer than --leader-timeout (1s)"),
+                            (["--doubt-timeout=500ms"], "--doubt-timeout=500ms: must not be shorter than --leader-timeout (1s)"),
+                            (["--leader-timeout=40s"], "--doubt-timeout"),
+                            (["--handover-timeout=1h"], "--handover-timeout=1h"),
+                            (["--priority=-1"], "--priority=-1"),
+                            (["--min-followers=91"], "--min-followers=91")):
+            self.assertIn(what, self.refused(_COORDINATOR, static, *flags))
+
     def test_missing_peers(self):
         self.assertIn("--peers", self.refused(_COORDINATOR))
 
