@@ -59,6 +59,8 @@ void TakeField(std::string_view field, std::string_view value, Gathered& out) {
     status.replication_id = value;
   } else if (field == "master_replid2") {
     if (value != kNoReplicationId) status.second_replication_id = value;
+  } else if (field == "second_repl_offset") {
+    status.second_offset = std::max<int64_t>(0, ToNumber(value));
   } else if (field == "master_repl_offset") {
     status.offset = std::max<int64_t>(0, ToNumber(value));
   } else if (field == "min_slaves_good_slaves") {

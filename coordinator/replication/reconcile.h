@@ -19,7 +19,8 @@ struct Goal {
     kReplica,    // of `master`
     kMaster,     // this member leads; a redis that is no master any more is never promoted again: its leader resigns
   } kind = Kind::kUndecided;
-  Endpoint master;  // kReplica
+  Endpoint master;      // kReplica
+  bool fenced = false;  // while it is a master it refuses writes, whoever sends them
 
   friend bool operator==(const Goal&, const Goal&) = default;
 };

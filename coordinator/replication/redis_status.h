@@ -28,6 +28,7 @@ struct RedisStatus {
   bool sync_in_progress = false;  // of a replica: a full resync is running
   std::string replication_id;
   std::string second_replication_id;  // empty = none (redis says forty zeros)
+  int64_t second_offset = 0;          // first offset that is not of the second history; 0 = none
   int64_t offset = 0;                 // master_repl_offset, bytes
   int64_t keys = 0;                   // summed over all databases
   Duration uptime{0};
