@@ -144,7 +144,8 @@ class Reader {
                             .dataset = Dataset(from.dataset()),
                             .has_keys = from.has_keys(),
                             .open_for = Span(from.open_for_ns(), "key.open_for_ns"),
-                            .followers = {}};
+                            .followers = {},
+                            .offset = Count(from.offset(), "key.offset")};
     if (!FitsList(from.followers(), "key.followers")) return key;
     for (const v1::Identity& follower : from.followers()) {
       key.followers.push_back(Identity(true, follower, "key.followers"));

@@ -113,6 +113,7 @@ void Encode(const election::LeaderKey& from, v1::LeaderKey* to) {
   Encode(from.dataset, to->mutable_dataset());
   to->set_has_keys(from.has_keys);
   to->set_open_for_ns(Nanos(from.open_for));
+  to->set_offset(from.offset);
   EncodeAll(from.followers, to->mutable_followers());
 }
 

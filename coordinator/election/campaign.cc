@@ -53,6 +53,7 @@ void Core::Impl::AskCampaign(Peer& peer) {
                           .started = candidacy_->started,
                           .standing = frozen_->standing,
                           .evidence = candidacy_->evidence,
+                          .reluctant = OwnWill().reluctant,
                           .lost = candidacy_->lost.leader,
                           .lineage = lineage_};
   Ask(CallKind::kCampaign, peer.coordinator, std::move(request), config_.election_window);
@@ -72,7 +73,10 @@ void Core::Impl::DriveElecting() {
     const auto asked = candidacy_->asked_at.find(endpoint);
     if (asked == candidacy_->asked_at.end() || now_ - asked->second >= config_.beat_interval) AskCampaign(peer);
   }
-  if (RoundClosed()) return CloseRound();
+  const bool waits = candidacy_->evidence != Evidence::kBootstrap && (InDoubt() || AloneInTheDark());
+  if (waits && now_ - candidacy_->round_began >= config_.leader_timeout)
+    return BeginRound();  // what was answered is old
+  if (!waits && RoundClosed()) return CloseRound();
   if (candidacy_->evidence == Evidence::kBootstrap && now_ - candidacy_->round_began >= config_.leader_timeout) {
     EnterJoining("a listed member is silent and may hold the data", now_ + config_.beat_interval);
   }
@@ -115,11 +119,13 @@ bool Core::Impl::Wins(const Answer& candidate, const Answer& other) const {
   } else if (candidate.standing.empty != other.standing.empty) {
     return !candidate.standing.empty;
   }
+  if (candidate.reluctant != other.reluctant) return other.reluctant;
   return std::tie(candidate.started, candidate.identity.ip) < std::tie(other.started, other.identity.ip);
 }
 
 void Core::Impl::CloseRound() {
-  const Answer own{CampaignVerdict::kCandidacy, candidacy_->started, frozen_->standing, config_.self};
+  const Answer own{CampaignVerdict::kCandidacy, candidacy_->started, frozen_->standing, config_.self,
+                   OwnWill().reluctant};
   Answer best = own;
   std::optional<Endpoint> winner;
   for (const auto& [endpoint, answer] : candidacy_->answers) {
@@ -147,7 +153,7 @@ void Core::Impl::TakeAnswer(Peer& peer, Answer answer) {
 
 void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
   if (reply.verdict != CampaignVerdict::kLeader) {
-    return TakeAnswer(peer, {reply.verdict, reply.started, reply.standing, peer.identity});
+    return TakeAnswer(peer, {reply.verdict, reply.started, reply.standing, peer.identity, reply.reluctant});
   }
   const Claim& leader = reply.leader;
   if (leader.empty() || leader.leader == config_.self) return;  // it has not noticed yet that we lead no more
@@ -203,9 +209,11 @@ void Core::Impl::OnCampaign(RequestId id, const CampaignRequest& request) {
   if (Promised() && promise_->claim.leader != request.header.self) {
     return ReplyLeader(id, promise_->claim, now_ - promise_->heard);
   }
-  TakeAnswer(*peer, {CampaignVerdict::kCandidacy, request.started, request.standing, request.header.self});
+  TakeAnswer(*peer,
+             {CampaignVerdict::kCandidacy, request.started, request.standing, request.header.self, request.reluctant});
   OweCampaign(id, /*on_proof=*/false);
-  const bool may_stand = OwnStanding().available && redis_.holds_data() && !Promised();
+  const bool may_stand =
+      OwnStanding().available && redis_.holds_data() && !Promised() && MayStand() && !DemotedBySwitch();
   if (role_ == Role::kJoining && may_stand && now_ >= joining_.stand_not_before) Stand(Evidence::kLeaderless, {});
   FreezeForAnswer();
 }
@@ -239,13 +247,14 @@ void Core::Impl::PayOwedCampaigns() {
     CampaignReply reply;
     reply.header = MakeHeader();
     reply.standing = frozen_ && redis_.up() ? frozen_->standing : OwnStanding();
-    const bool stands = role_ == Role::kElecting || (reply.standing.available && !reply.standing.empty);
+    const bool stands = role_ == Role::kElecting || (reply.standing.available && !reply.standing.empty && MayStand());
     if (stands && !candidacy_) {
       candidacy_.emplace();
       candidacy_->started = wall_;
       candidacy_->began = now_;
     }
     reply.verdict = stands ? CampaignVerdict::kCandidacy : CampaignVerdict::kDeferral;
+    reply.reluctant = stands && OwnWill().reluctant;
     reply.started = stands ? candidacy_->started : 0;
     Respond(id, std::move(reply));
   }

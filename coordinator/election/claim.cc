@@ -31,6 +31,8 @@ bool Better(const LeaderKey& a, const LeaderKey& b) {
   const size_t followers_a = ExclusiveFollowers(a, b);
   const size_t followers_b = ExclusiveFollowers(b, a);
   if (followers_a != followers_b) return followers_a > followers_b;
+  // One that stood still while the other took writes must not drop those.
+  if (a.dataset.origin == b.dataset.origin && a.offset != b.offset) return a.offset > b.offset;
   return std::tie(a.claim.started, a.claim.leader) < std::tie(b.claim.started, b.claim.leader);
 }
 

@@ -10,7 +10,7 @@ namespace hive::election {
 
 // True when the leader with key `a` should go on and the one with key `b` should yield. In this order: keys before
 // none; between different datasets the greater age; more exclusive followers (a member counted by both belongs to the
-// higher term); the earlier start of candidacy; the alphabetically first IP.
+// higher term); within one dataset the larger offset; the earlier start of candidacy; the alphabetically first IP.
 bool Better(const LeaderKey& a, const LeaderKey& b);
 
 }  // namespace hive::election

@@ -7,6 +7,9 @@ namespace hive::election {
 
 void Core::Impl::GreetPeers() {
   for (auto& [endpoint, peer] : peers_.all()) {
+    if (leading_ && !Follows(peer) && Counts(peer) && HearsTooFew(config_.leader_timeout / 4)) {
+      peer.next_greeting = std::min(peer.next_greeting, now_ + kGreetInterval);
+    }
     if (peer.greeting || now_ < peer.next_greeting) continue;
     const bool is_our_leader = following_ && endpoint == following_->claim.coordinator;
     const bool wanted = role_ == Role::kJoining || (is_our_leader && !following_->stream) ||
@@ -16,7 +19,9 @@ void Core::Impl::GreetPeers() {
 }
 
 void Core::Impl::Greet(Peer& peer) {
-  const Duration interval = role_ == Role::kLeading ? kSettleInterval : kGreetInterval;
+  // A leader that has heard from few of late asks faster: it must know whether it is the one that is cut off.
+  const bool urgent = leading_ && Counts(peer) && (leading_->asks_since || HearsTooFew(config_.leader_timeout / 4));
+  const Duration interval = role_ == Role::kLeading && !urgent ? kSettleInterval : kGreetInterval;
   peer.next_greeting = now_ + interval;
   peer.greeting = NewCall(CallKind::kGreet, peer.coordinator);
   GreetRequest request{MakeHeader(), MakeReport()};
@@ -29,6 +34,7 @@ void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Cal
   peer.report = report;
   LearnLineage(report.lineage);
   if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);
+  if (report.leader_heard_ago < config_.leader_timeout) NoteRival(report.leader);
   const bool leads = report.role == Role::kLeading && report.leader.leader == peer.identity;
   const bool promotes = report.role == Role::kPromoting && report.leader.leader == peer.identity;
 

@@ -7,6 +7,21 @@
 
 namespace hive::election {
 
+namespace {
+
+// "REPLICAOF NO ONE" -> "REPLICAOF".
+std::string FirstWord(const std::string& text) { return text.substr(0, text.find(' ')); }
+
+// Redis's own errors begin with a code in capitals; ours do not. -BUSY and -LOADING pass.
+bool RedisSaidNo(const RedisDone& event) {
+  const std::string code = FirstWord(event.error);
+  const bool capitals =
+      code.size() > 1 && std::all_of(code.begin(), code.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  return !event.ok && capitals && code != "BUSY" && code != "LOADING";
+}
+
+}  // namespace
+
 Core::Core(Config config) : impl_(std::make_unique<Impl>(std::move(config))) {}
 Core::~Core() = default;
 Core::Core(Core&&) noexcept = default;
@@ -34,6 +49,7 @@ Actions Core::Impl::Step(Instant now, WallMicros wall, const Event& event) {
 
   std::visit([this](const auto& e) { On(e); }, event);
 
+  DriveDoubt();
   DrivePromise();
   DriveProofs();
   if (role_ == Role::kFollowing) DriveFollowing();
@@ -43,6 +59,7 @@ Actions Core::Impl::Step(Instant now, WallMicros wall, const Event& event) {
   if (role_ == Role::kJoining) DriveJoining();
   GreetPeers();
   ReconcileRedis();
+  DriveLeaving();
   Publish(/*even_if_same=*/false);
   RememberIfChanged();
   return std::exchange(out_, {});
@@ -51,7 +68,8 @@ Actions Core::Impl::Step(Instant now, WallMicros wall, const Event& event) {
 Duration Core::Impl::TickInterval() const {
   const bool dialling = std::any_of(peers_.all().begin(), peers_.all().end(),
                                     [](const auto& entry) { return entry.second.proof.has_value(); });
-  const bool electing = role_ == Role::kElecting || role_ == Role::kPromoting || promise_ || promoting_heard_;
+  const bool electing =
+      role_ == Role::kElecting || role_ == Role::kPromoting || promise_ || promoting_heard_ || handover_;
   return dialling || electing ? Millis(5) : config_.beat_interval / 4;
 }
 
@@ -62,6 +80,7 @@ void Core::Impl::On(const Tick&) {}
 void Core::Impl::On(const PeersListed& event) {
   if (dns_silent_) NoteLine(Note::Level::kInfo, "DNS answers again");
   dns_silent_ = false;
+  dns_answered_at_ = now_;
   if (peers_.OnListed(event.listed)) {
     listed_since_ = now_;
     if (role_ == Role::kJoining) joining_.since = now_;  // whoever is new has yet to be asked
@@ -84,6 +103,8 @@ void Core::Impl::On(const RedisReported& event) {
     lineage_ = config_.memory->lineage;
   }
   if (another_run) {
+    offsets_.clear();
+    stale_reads_on_.clear();
     if (role_ != Role::kFollowing) dataset_ = {};  // what it holds now, if anything, is of unknown origin
     NoteLine(Note::Level::kWarning,
              "the local redis was restarted and is " +
@@ -95,6 +116,7 @@ void Core::Impl::On(const RedisReported& event) {
       return EnterJoining("its redis was restarted", now_);
     }
   }
+  SampleOffset();
   RedisRoleCheck();
 }
 
@@ -104,7 +126,9 @@ void Core::Impl::RedisRoleCheck() {
   if (role_ == Role::kLeading && status.is_master && !lineage_.empty() && !status.busy) {
     lineage_.back().replication_id = status.replication_id;
   }
-  if (role_ == Role::kLeading && !status.is_master && !status.loading && !status.busy) {
+  const bool switching = handover_ && handover_->change && handover_->change->parked();
+  if (role_ == Role::kLeading && !status.is_master && !status.loading && !status.busy && !switching) {
+    demoted_ = true;
     Resign("its redis was made a replica of " + hive::ToString(status.master) + " by someone else");
   }
 }
@@ -136,11 +160,7 @@ void Core::Impl::On(const RedisDone& event) {
   if (it == calls_.end()) return;
   const Call call = it->second;
   calls_.erase(it);
-  if (event.ok) {
-    On(RedisReported{event.status});
-  } else if (call.kind != CallKind::kServeStale) {
-    redis_.OnRefusal();
-  }
+  NoteOutcome(call, event);
   const bool current = call.epoch == epoch_;
   switch (call.kind) {
     case CallKind::kReadForRound:
@@ -163,11 +183,21 @@ void Core::Impl::On(const RedisDone& event) {
         Command(CallKind::kReconcile, {RedisCommand::Kind::kPark, {}});  // promoted too late: others have gone on
       }
       break;
-    case CallKind::kReconcile:
-      if (!event.ok) Complain("reconcile", "the local redis refuses REPLICAOF: " + event.error);
+    case CallKind::kSwitch:
+      OnSwitchAnswer(event.id, {event.ok             ? replication::SwitchAnswer::Outcome::kDone
+                                : RedisSaidNo(event) ? replication::SwitchAnswer::Outcome::kRefused
+                                                     : replication::SwitchAnswer::Outcome::kNothing,
+                                event.error, event.status});
       break;
-    case CallKind::kServeStale:
-      if (!event.ok) Complain("serve-stale", "the local redis refuses CONFIG SET: " + event.error);
+    case CallKind::kTakeBack:
+      if (current) {
+        OnTakenBack(event);
+      } else if (event.ok && role_ != Role::kLeading) {
+        Command(CallKind::kReconcile, {RedisCommand::Kind::kPark, {}});  // too late: it leads no more
+      }
+      break;
+    case CallKind::kInherit:
+      if (current) OnInheritRead(event);
       break;
     default:
       break;
@@ -205,6 +235,8 @@ void Core::Impl::On(const ReplyReceived& event) {
   }
   if (const auto* refusal = std::get_if<Refusal>(&event.reply)) {
     if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
+    OnTakeOverReply(event.id, TakeOverReply{refusal->header, false, "refused: " + refusal->reason, {}});
+    OnHandOverReply(call, false, call.to.ip + " refuses: " + refusal->reason, {});
     if (refusal->reason.empty()) return;
     Complain("refused by " + call.to.ip, hive::ToString(call.to) + " refuses this member: " + refusal->reason);
     return;
@@ -225,7 +257,11 @@ void Core::Impl::On(const ReplyReceived& event) {
     if (current && role_ == Role::kPromoting) OnPrepareReply(*peer, *prepare);
     return;
   }
-  if (const auto* yield = std::get_if<YieldReply>(&event.reply)) OnYieldReply(*peer, event.id, *yield);
+  if (const auto* yield = std::get_if<YieldReply>(&event.reply)) return OnYieldReply(*peer, event.id, *yield);
+  if (const auto* taken = std::get_if<TakeOverReply>(&event.reply)) return OnTakeOverReply(event.id, *taken);
+  if (const auto* handed = std::get_if<HandOverReply>(&event.reply)) {
+    OnHandOverReply(call, handed->done, handed->detail, handed->leader);
+  }
 }
 
 void Core::Impl::On(const CallFailed& event) {
@@ -234,6 +270,8 @@ void Core::Impl::On(const CallFailed& event) {
   const Call call = it->second;
   calls_.erase(it);
   if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
+  OnTakeOverFailed(event.id, event.failure);
+  OnHandOverReply(call, false, "the leader, " + call.to.ip + ", has not answered: see who leads, and ask again", {});
   Peer* peer = peers_.Find(call.to);
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();
@@ -266,6 +304,12 @@ void Core::Impl::Complain(const std::string& topic, std::string text) {
 
 Header Core::Impl::MakeHeader() const { return {config_.hive, config_.self, config_.coordinator, highest_term_}; }
 
+Standing Core::Impl::OwnStanding() const {
+  Standing standing = redis_.standing(lineage_);
+  if (replicaof_refused_ && now_ - *replicaof_refused_ < kRefusalPatience) standing.available = false;
+  return standing;
+}
+
 Dataset Core::Impl::CurrentDataset() const {
   Dataset dataset = dataset_;
   if (leading_) dataset.age += now_ - dataset_as_of_;
@@ -275,6 +319,7 @@ Dataset Core::Impl::CurrentDataset() const {
 MemberReport Core::Impl::MakeReport() const {
   MemberReport report;
   report.role = role_;
+  report.will = OwnWill();
   report.standing = OwnStanding();
   report.dataset = CurrentDataset();
   if (leading_) {
@@ -290,19 +335,30 @@ MemberReport Core::Impl::MakeReport() const {
   return report;
 }
 
-std::string Core::Impl::RefusalOf(const Header& header) const {
+std::string Core::Impl::RefusalOf(const Header& header) {
+  const char* kind = nullptr;
+  std::string reason = WhyRefused(header, kind);
+  if (!reason.empty()) ++refused_messages_[kind];
+  return reason;
+}
+
+std::string Core::Impl::WhyRefused(const Header& header, const char*& kind) const {
+  kind = "another hive";
   if (header.hive != config_.hive) {
     return "it belongs to hive '" + header.hive + "', this member to '" + config_.hive +
            "' (a reused pod IP, or --hive and --peers differ)";
   }
+  kind = "own address";
   if (header.self.ip == config_.self.ip) {
     return header.self == config_.self ? "it is this member itself"
                                        : "it claims this member's own IP (--advertise-ip or POD_IP given twice)";
   }
+  kind = "incomplete identity";
   if (header.self.empty() || header.self.incarnation == 0 || header.coordinator.ip != header.self.ip ||
       header.coordinator.port == 0) {
     return "its identity is incomplete";
   }
+  kind = "absurd term";
   if (header.highest_term > kHighestTerm) return "its term is absurd";
   return "";
 }
@@ -326,8 +382,15 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
     peer->report = {};
     peer->link_up = false;
     peer->proof.reset();
+    peer->answered.reset();
+    peer->resigned = false;
   }
   peer->heard = std::max(peer->heard.value_or(Instant{}), asked_at.value_or(now_));
+  if (asked_at) {
+    if (!peer->answered || *asked_at > *peer->answered) peer->resigned = false;
+    peer->answered = std::max(peer->answered.value_or(Instant{}), *asked_at);
+    if (leading_) leading_->isolated = false;
+  }
   if (winning_) winning_->targets.try_emplace(coordinator).first->second.awaited = true;  // it is there after all
   peer->gone = false;
   peer->probed = ProbedRedis::kUnknown;
@@ -358,6 +421,7 @@ void Core::Impl::OnReplaced(Peer& peer, const Identity& before) {
     }
   }
   DropOrphansOf(peer.coordinator.ip);
+  ForgetRival(before);
   if (following_ && following_->claim.leader == before) {
     LoseLeader(Evidence::kProof, "another incarnation answers at " + peer.coordinator.ip);
   }
@@ -370,7 +434,8 @@ void Core::Impl::LearnLineage(const Lineage& lineage) {
   if (newer && Descends(lineage, redis_.status())) lineage_ = lineage;
 }
 
-void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
+// `as_of`: when the report that this beat answers was sent. What a beat says of others is no younger than that.
+void Core::Impl::HearOfMembers(const std::vector<MemberView>& members, Instant as_of) {
   for (const MemberView& member : members) {
     if (member.coordinator == config_.coordinator || member.identity.empty()) continue;
     Peer* peer = peers_.Add(member.coordinator);
@@ -381,14 +446,18 @@ void Core::Impl::HearOfMembers(const std::vector<MemberView>& members) {
     if (peer->identity != member.identity) continue;  // somebody newer was met directly
     peer->report.role = member.identity == following_->claim.leader ? Role::kLeading : Role::kFollowing;
     peer->report.standing = member.standing;
+    peer->report.will = member.will;
     peer->link_up = member.link_up;
-    peer->heard = std::max(peer->heard.value_or(Instant{}), now_ - member.heard_ago);
+    const Instant heard = as_of - member.heard_ago;
+    peer->heard = std::max(peer->heard.value_or(Instant{}), heard);
+    peer->answered = std::max(peer->answered.value_or(Instant{}), heard);
   }
 }
 
 CallId Core::Impl::NewCall(CallKind kind, const Endpoint& to) {
   const CallId id = ++last_call_;
-  calls_.emplace(id, Call{kind, to, now_, epoch_, {}});
+  calls_.emplace(id,
+                 Call{.kind = kind, .to = to, .sent = now_, .epoch = epoch_, .key = {}, .asked_by = {}, .command = {}});
   return id;
 }
 
@@ -399,9 +468,35 @@ void Core::Impl::Ask(CallKind kind, const Endpoint& to, Request request, Duratio
 
 void Core::Impl::Respond(RequestId id, Reply reply) { out_.push_back(SendReply{id, std::move(reply)}); }
 
-void Core::Impl::Command(CallKind kind, RedisCommand command) {
+CallId Core::Impl::Command(CallKind kind, RedisCommand command) {
   const CallId id = NewCall(kind, {});
+  calls_.at(id).command = FirstWord(replication::ToString(command));
+  calls_.at(id).fences = command.kind == RedisCommand::Kind::kFence;
   out_.push_back(CommandRedis{id, std::move(command), redis_.status().run_id});
+  return id;
+}
+
+// What redis itself refuses is told by the command's name until it obeys: a renamed command, an ACL, an old version.
+// Without REPLICAOF it can neither lead nor follow. Else what it holds is uncertain until the next reading, except
+// after a command that changes none of it.
+void Core::Impl::NoteOutcome(const Call& call, const RedisDone& event) {
+  if (event.ok) {
+    refused_commands_.erase(call.command);
+    if (call.command == "REPLICAOF") replicaof_refused_.reset();
+    if (call.fences && !event.status.fenced) {
+      refused_commands_[call.command] = "min-replicas-to-write has no effect (is min-replicas-max-lag 0?)";
+      Complain("no fence", "the local redis cannot be fenced: " + refused_commands_[call.command]);
+    }
+    return On(RedisReported{event.status});
+  }
+  if (RedisSaidNo(event)) {
+    refused_commands_[call.command] = event.error;
+    Complain("refused " + call.command, "the local redis refuses " + call.command + ": " + event.error);
+    if (call.command != "REPLICAOF") return;
+    replicaof_refused_ = now_;
+  }
+  if (call.kind == CallKind::kReconcile) next_reconcile_ = now_ + config_.beat_interval;
+  if (call.command != "CONFIG" && call.command != "CLIENT") redis_.OnRefusal();
 }
 
 bool Core::Impl::Outstanding(CallKind kind) const {
@@ -412,18 +507,23 @@ bool Core::Impl::Outstanding(CallKind kind) const {
 
 replication::Goal Core::Impl::RedisGoal() const {
   using Kind = replication::Goal::Kind;
-  if (role_ == Role::kLeading) return {Kind::kMaster, {}};
-  if (role_ == Role::kFollowing && following_->confirmed) return {Kind::kReplica, following_->claim.redis};
+  const bool may_fence = !refused_commands_.contains("CONFIG");
+  if (role_ == Role::kLeading) return {Kind::kMaster, {}, leading_->fence && may_fence};
+  if (role_ == Role::kFollowing && following_->confirmed) return {Kind::kReplica, following_->claim.redis, may_fence};
+  if (role_ == Role::kFollowing) return {Kind::kUndecided, {}, may_fence};  // it led, and has given way
   if (Promised()) return {Kind::kParked, {}};
   return {Kind::kUndecided, {}};
 }
 
 void Core::Impl::ReconcileRedis() {
-  if (!redis_.up() || role_ == Role::kPromoting) return;
+  if (!redis_.up() || role_ == Role::kPromoting || now_ < next_reconcile_) return;
+  if (handover_ && handover_->change && (handover_->change->parked() || handover_->taking_back)) return;
   if (Outstanding(CallKind::kReconcile) || Outstanding(CallKind::kPark) || Outstanding(CallKind::kPromote)) return;
   const RedisStatus& status = redis_.status();
   if (const auto command = replication::Reconcile(RedisGoal(), status, redis_.holds_data())) {
-    return Command(CallKind::kReconcile, *command);
+    if (command->kind == RedisCommand::Kind::kReplicate) MeasureDiscard(following_->claim);
+    Command(CallKind::kReconcile, *command);
+    return;
   }
   // Until its first sync or promotion a redis must not answer reads with nil; from then on stale beats none.
   const bool worth_reading = role_ == Role::kLeading ||

@@ -4,13 +4,16 @@
 //   peers.cc      who is there              contact.cc    greeting, dialling, proof of a loss
 //   joining.cc    no leader is known        campaign.cc   a round of an election
 //   promotion.cc  won: park, then promote   leading.cc    beats, followers, settling with another leader, orphans
-//   following.cc  a leader is known
+//   following.cc  a leader is known                    doubt.cc      cut off? hold, fence
+//   handover.cc   leaving on purpose                   discard.cc    what is dropped, measured
 //
 // The role changes in one place only: EnterRole.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +25,7 @@
 #include "coordinator/election/peers.h"
 #include "coordinator/election/standing.h"
 #include "coordinator/replication/reconcile.h"
+#include "coordinator/replication/switch.h"
 
 namespace hive::election {
 
@@ -43,6 +47,9 @@ inline constexpr Duration kUnlistedPatience = Seconds(10);
 
 // How often the same complaint is logged while it lasts.
 inline constexpr Duration kComplaintInterval = Seconds(30);
+
+// A redis that has refused REPLICAOF can neither lead nor follow; it is tried again after so long.
+inline constexpr Duration kRefusalPatience = Seconds(10);
 
 // Between two tries to make an orphan (the redis of a leader whose coordinator is gone) replicate us.
 inline constexpr Duration kOrphanInterval = Millis(200);
@@ -74,6 +81,7 @@ class Core::Impl {
     WallMicros started = 0;
     Standing standing;
     Identity identity;
+    bool reluctant = false;
   };
 
   // A candidacy. `started` survives its rounds.
@@ -92,6 +100,12 @@ class Core::Impl {
     bool patience_over = false;            // bootstrap: empty_wait is over, silent members are left out
   };
 
+  // The right to lead was handed over: no election, no Prepare.
+  struct Inheritance {
+    RequestId reply = 0;
+    int64_t offset = 0;  // all of it must be here
+  };
+
   // A round won.
   struct Winning {
     Claim claim;
@@ -100,7 +114,9 @@ class Core::Impl {
     Claim orphaned;  // the leader lost on proof, if this member's data is its: the redis it may have left behind
     Instant began;
     Instant stage_began;
-    bool patience_over = false;  // bootstrap: as in the candidacy
+    bool patience_over = false;                   // bootstrap: as in the candidacy
+    std::optional<replication::Switch> takeover;  // the lost leader's redis lives: under way, before its own is parked
+    std::optional<Inheritance> inherits;
     bool parked = false;
     bool promoting = false;  // REPLICAOF NO ONE is under way
     Standing own;            // after parking
@@ -120,6 +136,7 @@ class Core::Impl {
     Identity identity;
     Endpoint coordinator;
     uint64_t sequence = 0;  // newest of its reports
+    Will will;
     Standing standing;
     bool link_up = false;
     Instant heard;  // sending time of the newest beat that it has echoed
@@ -133,6 +150,18 @@ class Core::Impl {
     bool complained = false;
   };
 
+  // What a leader lets be written, and why not everything.
+  struct Verdict {
+    WriteState state = WriteState::kOpen;
+    std::string reason;
+  };
+
+  // Whom we answered Prepare to: no other winner until it opens, cedes, is proved gone or silent.
+  struct Promise {
+    Claim claim;
+    Instant heard;
+  };
+
   struct Leading {
     Claim claim;
     Instant opened;
@@ -142,11 +171,20 @@ class Core::Impl {
     std::map<StreamId, Follower> followers;               // identity empty until the first report
     std::optional<std::pair<CallId, Identity>> yielding;  // our Yield is out, to this leader
     std::vector<Orphan> orphans;
+    Verdict writes;                     // as told
+    bool fence = false;                 // its redis is to refuse writes
+    std::optional<Promise> rival;       // another member claims, or is about to claim, the leadership
+    std::optional<Instant> asks_since;  // its loop stood still: what was heard before counts for nothing
+    bool isolated = false;              // the last follower was lost by silence, and nobody has answered since
+    Instant next_reluctant;
   };
 
   struct Following {
     Claim claim;
     std::optional<StreamId> stream;
+    WriteState write_state = WriteState::kOpen;  // as its newest beat says
+    uint64_t told_leaving = 0;                   // the report that said that this member leaves; 0 = none yet
+    bool knows_leaving = false;                  // a beat has echoed it
     bool unplaced = false;   // redis was not available when the leader was found: does it hold foreign data?
     bool confirmed = false;  // a beat has echoed a report of ours: the claim is alive now
     uint64_t sequence = 0;
@@ -160,10 +198,33 @@ class Core::Impl {
     bool reported_link_up = false;
   };
 
-  // Whom we answered Prepare to: no other winner until it opens, cedes, is proved gone or silent.
-  struct Promise {
-    Claim claim;
-    Instant heard;
+  // Leadership is to move to another member.
+  struct Handover {
+    std::string why;
+    std::string wanted;              // IP; empty = whoever fits best
+    std::vector<RequestId> people;   // who asked here
+    std::vector<RequestId> members;  // who asked through their own coordinators
+    Instant deadline;
+    std::set<Identity> failed;
+    std::string failure;  // of the newest try
+    // The try under way.
+    Identity target;
+    Endpoint target_coordinator;
+    Endpoint target_redis;
+    std::optional<replication::Switch> change;
+    std::optional<CallId> offered;  // the right to lead is out
+    Term offered_term = 0;
+    bool taking_back = false;  // it was refused: the parked redis is being promoted again
+  };
+
+  struct Leaving {
+    Instant deadline;
+    bool left = false;  // said so
+  };
+
+  struct OffsetSample {
+    Instant read;
+    int64_t offset = 0;
   };
 
   // An answer that waits for a reading of redis, or for a proof.
@@ -180,6 +241,8 @@ class Core::Impl {
     kPrepare,
     kLead,
     kYield,
+    kTakeOver,
+    kHandOver,
     kDial,
     kReadForRound,
     kReadForAnswer,
@@ -189,13 +252,20 @@ class Core::Impl {
     kServeStale,
     kProbe,
     kOrphan,
+    kSwitch,  // local
+    kSwitchRemote,
+    kTakeBack,
+    kInherit,
   };
   struct Call {
     CallKind kind = CallKind::kGreet;
     Endpoint to;
     Instant sent;
     uint64_t epoch = 0;  // of the role that asked: an answer from an earlier one is only listened to for what it tells
-    std::optional<LeaderKey> key;  // what a leader's greeting declared
+    std::optional<LeaderKey> key;       // what a leader's greeting declared
+    std::optional<RequestId> asked_by;  // kHandOver: the person's request that was passed on
+    std::string command;                // to the local redis: its first word
+    bool fences = false;                // kFence: is it fenced then?
   };
 
   // ----------------------------------------------------------------------------------------------------- core.cc
@@ -225,19 +295,21 @@ class Core::Impl {
   void Complain(const std::string& topic, std::string text);  // a warning, at most once per kComplaintInterval
   Header MakeHeader() const;
   MemberReport MakeReport() const;
-  Standing OwnStanding() const { return redis_.standing(lineage_); }
-  Dataset CurrentDataset() const;                     // with the age of now
-  std::string RefusalOf(const Header& header) const;  // empty when acceptable
+  Standing OwnStanding() const;
+  Dataset CurrentDataset() const;               // with the age of now
+  std::string RefusalOf(const Header& header);  // empty when acceptable; else counted
+  std::string WhyRefused(const Header& header, const char*& kind) const;
   Peer* Meet(const Header& header, std::optional<Instant> asked_at);
   Peer* MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at);
   bool MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at);
   void OnReplaced(Peer& peer, const Identity& before);
   void LearnLineage(const Lineage& lineage);
-  void HearOfMembers(const std::vector<MemberView>& members);
+  void HearOfMembers(const std::vector<MemberView>& members, Instant as_of);
   CallId NewCall(CallKind kind, const Endpoint& to);
   void Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout);
   void Respond(RequestId id, Reply reply);
-  void Command(CallKind kind, RedisCommand command);
+  CallId Command(CallKind kind, RedisCommand command);
+  void NoteOutcome(const Call& call, const RedisDone& event);
   bool Outstanding(CallKind kind) const;
   void RedisRoleCheck();
   void ReconcileRedis();
@@ -269,6 +341,8 @@ class Core::Impl {
   bool BootstrapAllowed();
   bool Promised() const;
   bool ProvedLately() const;
+  bool MayStand() const;
+  bool DemotedBySwitch() const;
 
   // ------------------------------------------------------------------------------------------------- campaign.cc
   void Stand(Evidence evidence, Claim lost);
@@ -305,6 +379,9 @@ class Core::Impl {
   void PayOwedPrepares(const Standing& standing);
   void OnLead(RequestId id, const LeadRequest& request);
   void DrivePromise();
+  bool BeginTakeover();
+  void DriveTakeover();
+  void Park();
 
   // -------------------------------------------------------------------------------------------------- leading.cc
   void Open(const RedisStatus& promoted);
@@ -323,8 +400,44 @@ class Core::Impl {
   bool Follows(const Peer& peer) const;
 
   // ------------------------------------------------------------------------------------------------- handover.cc
-  void OnTakeOver(RequestId id, const TakeOverRequest& request);
+  Will OwnWill() const;
+  void DriveSwitch(replication::Switch& change, bool old_is_local, const Endpoint& remote);
+  void OnSwitchAnswer(CallId id, const replication::SwitchAnswer& answer);
+  void BeginHandover(std::string why, std::string wanted);
+  std::string JoinHandover(const std::string& wanted);
   void OnHandOver(RequestId id, const HandOverRequest& request);
+  void OnHandOverReply(const Call& call, bool done, std::string detail, const Claim& leader);
+  void EndHandover(bool done, std::string detail, const Claim& leader);
+  bool ChooseTarget(bool& hopeless);
+  void DriveHandover();
+  void OfferTakeOver();
+  void OnTakeOverReply(CallId id, const TakeOverReply& reply);
+  void OnTakeOverFailed(CallId id, Failure failure);
+  void HandedOver(const Claim& successor, const std::string& but);
+  void FailTry(const std::string& why);
+  void OnTakenBack(const RedisDone& event);
+  void OnTakeOver(RequestId id, const TakeOverRequest& request);
+  std::string WhyNotTakeOver(const TakeOverRequest& request) const;
+  void OnInheritRead(const RedisDone& event);
+  void DriveLeaving();
+
+  // ---------------------------------------------------------------------------------------------------- doubt.cc
+  bool Counts(const Peer& peer) const;
+  bool HearsTooFew(Duration patience) const;
+  bool InDoubt() const;
+  void DriveDoubt();
+  bool AloneInTheDark() const;
+  int FollowersInSync() const;
+  void NoteRival(const Claim& claim);
+  void ForgetRival(const Identity& identity);
+  void SuspendAfterStall();
+  bool StillAsking() const;
+  Verdict JudgeWrites() const;
+  void DriveWriteState();
+
+  // -------------------------------------------------------------------------------------------------- discard.cc
+  void SampleOffset();
+  void MeasureDiscard(const Claim& leader);
 
   // ------------------------------------------------------------------------------------------------ following.cc
   void StartFollowing(const Claim& claim, std::string why);
@@ -379,6 +492,25 @@ class Core::Impl {
   std::map<CallId, Call> calls_;
   CallId last_call_ = 0;
   StreamId last_stream_ = 0;
+
+  std::optional<Handover> handover_;  // while leading
+  std::optional<Leaving> leaving_;
+  std::optional<CallId> switch_call_;  // of the switch under way, if one is: its newest command
+  bool doubts_ = false;
+  bool has_doubted_ = false;  // since it last followed or led undisturbed
+  bool demoted_ = false;      // its redis was made a replica by another member while it led
+  Instant dns_answered_at_;
+  std::deque<OffsetSample> offsets_;  // of the local redis, oldest first
+  struct {
+    std::string run_id;
+    Identity leader;
+    int64_t offset = 0;
+  } measured_;  // the newest that was looked at for what is dropped
+  Discarded discarded_;
+  std::map<std::string, std::string> refused_commands_;
+  std::optional<Instant> replicaof_refused_;
+  Instant next_reconcile_;
+  std::map<std::string, uint64_t> refused_messages_;
 
   std::optional<LastElection> last_election_;
   LeaderView published_;

@@ -8,6 +8,7 @@ namespace hive::election {
 void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
   CloseFollowStream();
   highest_term_ = std::max(highest_term_, claim.term);
+  demoted_ = false;
   promise_.reset();
   promoting_heard_.reset();
   candidacy_.reset();
@@ -33,6 +34,7 @@ void Core::Impl::OpenStream() {
   following_->stream = last_stream_;
   following_->sequence = 0;
   following_->beat = 0;
+  following_->told_leaving = 0;
   following_->reports_sent.clear();
   Report();
 }
@@ -50,6 +52,8 @@ void Core::Impl::Report() {
   report.sequence = ++following_->sequence;
   report.echoed_beat = following_->beat;
   report.following = following_->claim;
+  report.will = OwnWill();
+  if (leaving_ && following_->told_leaving == 0) following_->told_leaving = report.sequence;
   report.standing = OwnStanding();
   report.link_up = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
   report.introduces = following_->introduces;
@@ -82,12 +86,14 @@ void Core::Impl::On(const BeatReceived& event) {
   if (sent != following_->reports_sent.end()) {
     following_->heard = std::max(following_->heard, sent->second);
     following_->confirmed = true;
+    following_->knows_leaving |= following_->told_leaving != 0 && beat.echoed_sequence >= following_->told_leaving;
     Meet(beat.header, sent->second);
     following_->reports_sent.erase(following_->reports_sent.begin(), sent);
   }
   following_->claim = beat.claim;
   highest_term_ = std::max(highest_term_, beat.claim.term);
-  HearOfMembers(beat.members);
+  following_->write_state = beat.write_state;
+  HearOfMembers(beat.members, following_->heard);
   if (following_->confirmed) {
     dataset_ = beat.dataset;
     dataset_as_of_ = now_;
@@ -100,6 +106,7 @@ void Core::Impl::On(const BeatReceived& event) {
       Publish(/*even_if_same=*/true);
       return;
     case LeaderState::kResigned:
+      if (Peer* peer = peers_.Find(beat.claim.coordinator)) peer->resigned = true;
       return LoseLeader(Evidence::kProof, ToString(beat.claim) + " resigned");
     case LeaderState::kYielded: {
       const Claim successor = beat.successor;

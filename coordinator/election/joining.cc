@@ -24,6 +24,25 @@ bool Core::Impl::EveryoneAnsweredSince(Instant since) const {
   });
 }
 
+// One that leaves, or whose priority is 0, stands only if nobody willing holds as much.
+bool Core::Impl::MayStand() const {
+  if (!OwnWill().reluctant) return true;
+  const Standing own = OwnStanding();
+  return std::none_of(peers_.all().begin(), peers_.all().end(), [&](const auto& entry) {
+    const Peer& peer = entry.second;
+    const bool there = !peer.gone && peer.heard && now_ - *peer.heard <= config_.leader_timeout;
+    const MemberReport& report = peer.report;
+    return there && !report.will.reluctant && report.standing.available && !HoldsLess(report.standing, own);
+  });
+}
+
+// Another member has switched the leadership to its own redis while this coordinator could not be reached: as long as
+// that one feeds ours, there is nothing to save.
+bool Core::Impl::DemotedBySwitch() const {
+  const RedisStatus& status = redis_.status();
+  return demoted_ && redis_.up() && !status.is_master && !status.parked() && status.link_up;
+}
+
 void Core::Impl::DriveJoining() {
   if (Promised() || promoting_heard_ || now_ < joining_.stand_not_before) return;
   if (!OwnStanding().available) {
@@ -34,6 +53,7 @@ void Core::Impl::DriveJoining() {
     if (BootstrapAllowed()) Stand(Evidence::kBootstrap, {});
     return;
   }
+  if (!MayStand() || DemotedBySwitch()) return;
   if (!candidacy_ && ProvedLately()) return Stand(Evidence::kProof, proved_lost_);
   if (candidacy_) return Stand(candidacy_->evidence, candidacy_->lost);  // the next round of the same election
   if (!peers_.answered() && now_ - started_at_ < kDnsPatience) return;
@@ -52,6 +72,11 @@ bool Core::Impl::ProvedEmptyHanded(const Peer& peer) const {
 bool Core::Impl::BootstrapAllowed() {
   joining_.patience_over = false;
   if (!peers_.self_listed() || dns_silent_ || now_ - listed_since_ < config_.bootstrap_settle) return false;
+  if (OwnWill().reluctant) {
+    Complain("reluctant",
+             "empty, and of priority 0 or leaving: it begins no dataset, and waits for a member that does");
+    return false;
+  }
   const Peer* left_out = nullptr;
   bool awaited = false;
   for (auto& [endpoint, peer] : peers_.all()) {
@@ -98,6 +123,7 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
   highest_term_ = std::max(highest_term_, claim.term);
   switch (role_) {
     case Role::kLeading:
+      NoteRival(claim);
       return;  // settled by greeting: a claim alone puts nothing in the scales
     case Role::kFollowing:
       if (claim.leader == following_->claim.leader) {

@@ -36,21 +36,27 @@ void Core::Impl::Open(const RedisStatus& promoted) {
     if (peer != nullptr && peer->gone) leading.orphans.push_back({orphaned, std::nullopt, now_, false});
   }
 
+  const std::optional<Inheritance> inherited = winning_->inherits;
   winning_.reset();
   promise_.reset();
   promoting_heard_.reset();
   candidacy_.reset();
+  demoted_ = false;
   frozen_.reset();
   proved_lost_ = {};
   leading_ = std::move(leading);
   EnterRole(Role::kLeading,
             ToString(leading_->claim) + (new_dataset ? ", a new dataset" : "") + ", " + ToString(OwnStanding()));
+  leading_->writes = JudgeWrites();
+  leading_->fence = leading_->writes.state == WriteState::kFenced;
   Publish(/*even_if_same=*/true);
+  if (inherited) Respond(inherited->reply, TakeOverReply{MakeHeader(), true, "", leading_->claim});
   PayOwedCampaigns();
 }
 
 LeaderKey Core::Impl::MakeKey() const {
-  LeaderKey key{leading_->claim, CurrentDataset(), redis_.status().keys > 0, now_ - leading_->opened, {}};
+  LeaderKey key{leading_->claim,       CurrentDataset(), redis_.status().keys > 0, now_ - leading_->opened, {},
+                redis_.status().offset};
   for (const auto& [id, follower] : leading_->followers) {
     if (!follower.identity.empty()) key.followers.push_back(follower.identity);
   }
@@ -65,12 +71,18 @@ bool Core::Impl::Follows(const Peer& peer) const {
 }
 
 void Core::Impl::DriveLeading() {
+  if (stalled_) SuspendAfterStall();
+  const bool had_followers = !leading_->followers.empty();
   std::erase_if(leading_->followers, [&](const auto& entry) {
     if (now_ - entry.second.heard <= config_.leader_timeout) return false;
     out_.push_back(CloseStream{entry.first});
     NoteLine(Note::Level::kWarning, "follower " + ToString(entry.second.identity) + " has fallen silent");
     return true;
   });
+  if (had_followers && leading_->followers.empty()) leading_->isolated = true;
+  DriveWriteState();
+  DriveHandover();
+  if (!leading_) return;
   DriveOrphans();
   if (now_ < leading_->next_beat) return;
   leading_->next_beat = now_ + config_.beat_interval;
@@ -103,15 +115,17 @@ void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& 
   beat.number = leading_->beat;
   beat.echoed_sequence = follower.sequence;
   beat.state = state;
+  beat.write_state = leading_->writes.state;
   beat.claim = leading_->claim;
   beat.successor = successor;
   beat.dataset = CurrentDataset();
   beat.lineage = lineage_;
   beat.offset = redis_.status().offset;
-  beat.members.push_back({config_.self, config_.coordinator, {}, OwnStanding(), redis_.up(), Duration{0}});
+  beat.members.push_back({config_.self, config_.coordinator, OwnWill(), OwnStanding(), redis_.up(), Duration{0}});
   for (const auto& [id, other] : leading_->followers) {
     if (other.identity.empty()) continue;
-    beat.members.push_back({other.identity, other.coordinator, {}, other.standing, other.link_up, now_ - other.heard});
+    beat.members.push_back(
+        {other.identity, other.coordinator, other.will, other.standing, other.link_up, now_ - other.heard});
   }
   out_.push_back(SendBeat{follower.stream, std::move(beat)});
 }
@@ -132,7 +146,9 @@ void Core::Impl::On(const ReportReceived& event) {
   if (!leading_ || it == leading_->followers.end()) return;
   Follower& follower = it->second;
   const std::string reason = RefusalOf(report.header);
-  Peer* peer = reason.empty() ? Meet(report.header, std::nullopt) : nullptr;
+  const auto sent = leading_->beats_sent.find(report.echoed_beat);
+  const bool dated = sent != leading_->beats_sent.end();
+  Peer* peer = reason.empty() ? Meet(report.header, dated ? std::optional(sent->second) : std::nullopt) : nullptr;
   if (peer == nullptr || report.following.leader != config_.self) {
     if (!reason.empty()) Complain("refused " + report.header.coordinator.ip, "refusing a follower: " + reason);
     out_.push_back(CloseStream{event.id});
@@ -153,12 +169,12 @@ void Core::Impl::On(const ReportReceived& event) {
   if (report.sequence > follower.sequence) follower.sequence = report.sequence;
   follower.standing = report.standing;
   follower.link_up = report.link_up;
+  follower.will = report.will;
+  peer->report.will = report.will;
   peer->report.role = Role::kFollowing;
   peer->report.standing = report.standing;
   peer->link_up = report.link_up;
-  if (const auto sent = leading_->beats_sent.find(report.echoed_beat); sent != leading_->beats_sent.end()) {
-    follower.heard = std::max(follower.heard, sent->second);
-  }
+  if (dated) follower.heard = std::max(follower.heard, sent->second);
   DropOrphansOf(report.header.coordinator.ip);
   if (first) {
     NoteLine(Note::Level::kInfo, ToString(follower.identity) + " follows, " + ToString(follower.standing));
@@ -172,6 +188,8 @@ void Core::Impl::On(const ReportReceived& event) {
 }
 
 void Core::Impl::LeaveLeadership(LeaderState state, const Claim& successor) {
+  if (handover_) EndHandover(false, config_.self.ip + " leads no more", successor);
+  switch_call_.reset();
   dataset_ = CurrentDataset();
   SendBeats(state, successor);
   for (const auto& [id, follower] : leading_->followers) out_.push_back(CloseStream{id});
@@ -212,6 +230,7 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
   const bool sound = request.key.claim.leader == request.header.self && request.key.claim.term <= kHighestTerm;
   if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && Better(MakeKey(), request.key)) {
     leading_->yielding.reset();
+    ForgetRival(request.header.self);
     highest_term_ = std::max({highest_term_, request.key.claim.term, leading_->claim.term}) + 1;
     leading_->claim.term = highest_term_;
     reply.header = MakeHeader();

@@ -118,6 +118,7 @@ struct LeaderKey {
   bool has_keys = false;            // its redis holds at least one key
   Duration open_for{0};             // how long ago it opened; nobody settles with a leader younger than 3 beats
   std::vector<Identity> followers;  // sorted
+  int64_t offset = 0;  // of its redis, in bytes: between two leaders of one dataset, how much each has taken
 
   friend bool operator==(const LeaderKey&, const LeaderKey&) = default;
 };

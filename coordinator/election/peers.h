@@ -25,6 +25,10 @@ struct Peer {
   Identity identity;               // as last met; incarnation 0 = never met
   std::deque<Incarnation> former;  // incarnations that it has replaced: whatever still arrives from them is stale
   std::optional<Instant> heard;    // sending time of what its newest answer answers
+  // Sending time of the newest of our messages that it has answered, itself or through its leader's beats: unlike
+  // `heard`, never younger than its word is.
+  std::optional<Instant> answered;
+  bool resigned = false;  // it led, and has resigned: it does not count as missing
   bool met() const { return identity.incarnation != 0; }
 
   MemberReport report;   // its newest

@@ -17,7 +17,9 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
   const Claim& lost = winning.lost.empty() ? proved_lost_ : winning.lost;
   const bool its_data = replication::InSyncWith(redis_.status(), lost.redis) ||
                         (dataset_.origin != 0 && Descends(lineage_, redis_.status()));
-  if (winning.evidence != Evidence::kSilence && !frozen_->standing.empty && its_data) winning.orphaned = lost;
+  // A member that has been in doubt may be wrong about who is gone: it touches nobody else's redis.
+  const bool certain = winning.evidence != Evidence::kSilence && !has_doubted_;
+  if (certain && !frozen_->standing.empty && its_data) winning.orphaned = lost;
   winning.began = winning.stage_began = winning.next_announcement = now_;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.gone) continue;
@@ -34,6 +36,43 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
   EnterRole(Role::kPromoting, "won " + ToString(winning_->claim) + " with " + ToString(frozen_->standing));
   Announce();
   for (auto& [endpoint, target] : winning_->targets) SendPrepare(endpoint, target);
+  if (!BeginTakeover()) Park();
+}
+
+// Only the lost leader's coordinator is gone, its redis feeds ours still: whatever that has acknowledged is worth a
+// switch.
+bool Core::Impl::BeginTakeover() {
+  const Claim& orphaned = winning_->orphaned;
+  if (orphaned.empty() || !replication::InSyncWith(redis_.status(), orphaned.redis)) return false;
+  const Peer* peer = peers_.Find(orphaned.coordinator);
+  if (peer == nullptr || !peer->gone) return false;
+  winning_->takeover.emplace(now_, config_.takeover_timeout);
+  return true;
+}
+
+void Core::Impl::DriveTakeover() {
+  replication::Switch& takeover = *winning_->takeover;
+  DriveSwitch(takeover, /*old_is_local=*/false, winning_->orphaned.redis);
+  if (!takeover.over()) return;
+  const bool done = takeover.stage() == replication::Switch::Stage::kDone;
+  const std::string where = hive::ToString(winning_->orphaned.redis);
+  NoteLine(done ? Note::Level::kInfo : Note::Level::kWarning,
+           done ? "took over from the lost leader's redis, " + where + ", with all it held, in " +
+                      std::to_string(ToMillis(now_ - takeover.began())) + " ms"
+                : "could not take over from the lost leader's redis, " + where + " (" + takeover.failure() +
+                      "): goes on with what is here");
+  if (takeover.paused()) {
+    const CallId id = NewCall(CallKind::kSwitchRemote, {});
+    out_.push_back(
+        CommandRemote{id, winning_->orphaned.redis, {RedisCommand::Kind::kUnpause, {}}, {}, config_.takeover_timeout});
+  }
+  switch_call_.reset();
+  winning_->takeover.reset();
+  Park();
+}
+
+void Core::Impl::Park() {
+  winning_->stage_began = now_;
   Command(CallKind::kPark, {RedisCommand::Kind::kPark, {}});
 }
 
@@ -53,8 +92,14 @@ void Core::Impl::Announce() {
 void Core::Impl::DrivePromoting() {
   if (stalled_) return Release({}, "stood still for too long: it begins again", Duration{0});
   promise_->heard = now_;
+  if (winning_->inherits) {
+    const bool late = now_ - winning_->began > config_.leader_timeout / 2;
+    if (late) Release({}, "its redis took too long to take over", Duration{0});
+    return;
+  }
   if (now_ >= winning_->next_announcement) Announce();
   if (winning_->promoting) return;
+  if (winning_->takeover) DriveTakeover();
   for (auto& [endpoint, target] : winning_->targets) {
     const Peer* peer = peers_.Find(endpoint);
     if (peer == nullptr || peer->gone || target.answered) continue;
@@ -116,6 +161,8 @@ void Core::Impl::OnPromoted(const RedisDone& event) {
 // Gives up the promotion: whoever has promised is free again. `pause`: how long this member waits before it stands
 // again.
 void Core::Impl::Release(const Identity& ceded_to, std::string why, Duration pause) {
+  if (winning_->inherits) Respond(winning_->inherits->reply, TakeOverReply{MakeHeader(), false, why, {}});
+  switch_call_.reset();
   for (const auto& [endpoint, target] : winning_->targets) {
     Ask(CallKind::kLead, endpoint, LeadRequest{MakeHeader(), LeadPhase::kReleased, winning_->claim, {}, {}, ceded_to},
         config_.leader_timeout / 2);
@@ -150,7 +197,8 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
   if (holder.empty() || holder.leader == config_.self) return;
   // Whoever follows the lost leader may not have noticed yet; later than leader_timeout it has heard it after our
   // proof.
-  const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof;
+  const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof &&
+                       holder.leader != peer.identity;  // its own word ends it
   if (is_lost && now_ - candidacy_->began <= config_.leader_timeout) return;
   highest_term_ = std::max(highest_term_, holder.term);
   const Peer* known = peers_.Find(holder.coordinator);
@@ -187,7 +235,11 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   if (claim.leader != request.header.self || claim.term == 0 || claim.term > kHighestTerm) return refuse({});
   highest_term_ = std::max(highest_term_, claim.term);
   LearnLineage(request.lineage);
-  if (role_ == Role::kLeading) return refuse(leading_->claim);
+  if (role_ == Role::kLeading) {
+    NoteRival(claim);
+    if (!leading_->rival || !InDoubt()) return refuse(leading_->claim);  // fenced, until that one has given up
+    Resign("in doubt, and " + ToString(claim) + " has won an election");
+  }
   if (role_ == Role::kPromoting) return refuse(winning_->claim);
   if (role_ == Role::kFollowing) {
     if (following_->claim.leader == claim.leader && claim.term > following_->claim.term) {
@@ -232,6 +284,7 @@ void Core::Impl::OnLead(RequestId id, const LeadRequest& request) {
     case LeadPhase::kPromoting: {
       if (promised_to_it) promise_->heard = now_;
       if (role_ == Role::kLeading) {
+        NoteRival(claim);
         Peer* peer = peers_.Find(claim.coordinator);
         if (peer != nullptr && !peer->greeting) Greet(*peer);  // let it know that somebody leads
       }
@@ -244,10 +297,18 @@ void Core::Impl::OnLead(RequestId id, const LeadRequest& request) {
       return;
     case LeadPhase::kReleased:
       if (promised_to_it) promise_.reset();
+      ForgetRival(claim.leader);
       if (promoting_heard_ && promoting_heard_->claim.leader == claim.leader) promoting_heard_.reset();
       if (request.ceded_to == config_.self && (role_ == Role::kJoining || role_ == Role::kElecting)) {
         joining_.stand_not_before = now_;
-        Stand(candidacy_ ? candidacy_->evidence : Evidence::kLeaderless, candidacy_ ? candidacy_->lost : Claim{});
+        // Whoever is ceded to goes on with the same loss: the redis that was left behind is still to be looked after.
+        const bool proved = !candidacy_ && ProvedLately();
+        Stand(candidacy_ ? candidacy_->evidence
+              : proved   ? Evidence::kProof
+                         : Evidence::kLeaderless,
+              candidacy_ ? candidacy_->lost
+              : proved   ? proved_lost_
+                         : Claim{});
       } else if (role_ == Role::kJoining && !request.ceded_to.empty()) {
         joining_.stand_not_before = std::max(joining_.stand_not_before, now_ + RankPause());
       }

@@ -1,5 +1,6 @@
 #include "coordinator/election/standing.h"
 
+#include <algorithm>
 #include <tuple>
 #include <utility>
 
@@ -42,6 +43,19 @@ Term TermHeld(const Lineage& lineage, const RedisStatus& redis) {
 }
 
 bool Descends(const Lineage& lineage, const RedisStatus& redis) { return PlaceOf(lineage, redis) >= 0; }
+
+Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis) {
+  int place = NewestOf(lineage, redis.replication_id);
+  int64_t branched = redis.offset;  // where its own history left the line
+  if (place < 0) {
+    place = NewestOf(lineage, redis.second_replication_id);
+    if (redis.second_offset > 0) branched = std::min(branched, redis.second_offset - 1);
+  }
+  if (place < 0) return {0, 0, redis.keys > 0};
+  const size_t next = static_cast<size_t>(place) + 1;
+  if (next < lineage.size()) branched = std::min(branched, lineage[next].offset);
+  return {redis.offset - branched, branched, false};
+}
 
 void Append(Lineage& lineage, Promotion promotion) {
   lineage.push_back(std::move(promotion));

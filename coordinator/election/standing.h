@@ -24,6 +24,16 @@ Term TermHeld(const Lineage& lineage, const RedisStatus& redis);
 // True when one of the redis's replication ids is part of `lineage`: it holds (some of) that dataset.
 bool Descends(const Lineage& lineage, const RedisStatus& redis);
 
+// What is dropped when this redis begins to replicate a leader with this lineage.
+struct Excess {
+  int64_t bytes = 0;     // of replication stream, that the lineage has not
+  int64_t from = 0;      // offset at which that began
+  bool foreign = false;  // none of its histories is in the lineage: all of its keys go
+
+  bool any() const { return bytes > 0 || foreign; }
+};
+Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis);
+
 // Adds a promotion, forgetting the oldest beyond kMaxLineage.
 void Append(Lineage& lineage, Promotion promotion);
 

@@ -10,12 +10,12 @@ LeaderView Core::Impl::MakeView() const {
   LeaderView view;
   if (leading_) {
     view.claim = leading_->claim;
-    view.write_state = WriteState::kOpen;
+    view.write_state = leading_->writes.state;
     view.heard = now_;
     view.in_sync = redis_.up();
   } else if (following_ && following_->confirmed) {
     view.claim = following_->claim;
-    view.write_state = WriteState::kOpen;
+    view.write_state = following_->write_state;
     view.heard = following_->heard;
     view.in_sync = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
   }
@@ -59,6 +59,8 @@ std::string Core::Impl::WaitingFor() const {
   if (redis_.status().loading) return "the local redis is loading";
   if (role_ == Role::kFollowing) return "the first beat of " + ToString(following_->claim);
   if (Promised()) return ToString(promise_->claim.leader) + " to open: it has won the election";
+  if (replicaof_refused_) return "the local redis to obey REPLICAOF, which it refuses";
+  if (doubts_) return "enough of the other members to be heard: this one may be cut off";
   if (role_ != Role::kJoining) return "the election to end";
   if (!peers_.answered()) return "DNS to answer";
   if (redis_.holds_data()) return "the other members to say whether they know a leader";
@@ -86,16 +88,14 @@ State Core::Impl::GetState(Instant now) const {
   state.redis = redis_.status();
   state.redis_up = redis_.up();
   state.last_election = last_election_;
+  state.in_doubt = doubts_;
+  if (leading_) state.write_reason = leading_->writes.reason;
+  state.discarded = discarded_;
+  state.refused_commands = refused_commands_;
+  state.refused_messages = refused_messages_;
   state.waiting_for = WaitingFor();
-  state.members.push_back({config_.coordinator,
-                           config_.self,
-                           role_,
-                           state.standing,
-                           {},
-                           state.view.in_sync,
-                           peers_.self_listed(),
-                           false,
-                           Duration{0}});
+  state.members.push_back({config_.coordinator, config_.self, role_, state.standing, OwnWill(), state.view.in_sync,
+                           peers_.self_listed(), false, Duration{0}});
   for (const auto& [endpoint, peer] : peers_.all()) {
     MemberState member{endpoint,
                        peer.identity,

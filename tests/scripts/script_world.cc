@@ -75,6 +75,7 @@ RedisStatus World::StatusOf(const Pod& pod) const {
   status.replication_id = pod.redis.id;
   status.second_replication_id = pod.redis.second_id;
   status.offset = pod.redis.offset;
+  status.fenced = pod.redis.fenced;
   status.keys = pod.redis.keys;
   status.uptime = now_.time_since_epoch();
   for (const auto& [name, other] : pods_) {
@@ -97,32 +98,40 @@ void World::SyncReplicas() {
   }
 }
 
+// What a redis does when it is told `command`.
+void World::Obey(Pod& pod, const RedisCommand& command) {
+  switch (command.kind) {
+    case RedisCommand::Kind::kPark:
+      pod.redis.is_master = false;
+      pod.redis.master = replication::kNobody;
+      break;
+    case RedisCommand::Kind::kReplicate:
+      pod.redis.is_master = false;
+      pod.redis.master = command.master;
+      break;
+    case RedisCommand::Kind::kPromote:
+      pod.redis.is_master = true;
+      pod.redis.fenced = false;
+      pod.redis.second_id = pod.redis.id;
+      pod.redis.id = "id" + std::to_string(++drawn_);
+      break;
+    case RedisCommand::Kind::kRead:
+    case RedisCommand::Kind::kServeStale:
+    case RedisCommand::Kind::kPause:
+    case RedisCommand::Kind::kUnpause:
+      break;
+    case RedisCommand::Kind::kFence:
+    case RedisCommand::Kind::kUnfence:
+      pod.redis.fenced = command.kind == RedisCommand::Kind::kFence;
+      break;
+  }
+  SyncReplicas();
+}
+
 void World::CommandRedis(Pod& pod, const election::CommandRedis& action) {
   RedisDone done{action.id, pod.redis.up, pod.redis.up ? "" : "connection refused", {}};
   if (pod.redis.up) {
-    switch (action.command.kind) {
-      case RedisCommand::Kind::kPark:
-        pod.redis.is_master = false;
-        pod.redis.master = replication::kNobody;
-        break;
-      case RedisCommand::Kind::kReplicate:
-        pod.redis.is_master = false;
-        pod.redis.master = action.command.master;
-        break;
-      case RedisCommand::Kind::kPromote:
-        pod.redis.is_master = true;
-        pod.redis.second_id = pod.redis.id;
-        pod.redis.id = "id" + std::to_string(++drawn_);
-        break;
-      case RedisCommand::Kind::kRead:
-      case RedisCommand::Kind::kServeStale:
-      case RedisCommand::Kind::kPause:
-      case RedisCommand::Kind::kUnpause:
-      case RedisCommand::Kind::kFence:
-      case RedisCommand::Kind::kUnfence:
-        break;
-    }
-    SyncReplicas();
+    Obey(pod, action.command);
     done.status = StatusOf(pod);
   }
   Later(pod.name, done);
@@ -207,6 +216,14 @@ void World::Do(Pod& pod, const Action& action) {
     });
   } else if (const auto* command = std::get_if<election::CommandRedis>(&action)) {
     CommandRedis(pod, *command);
+  } else if (const auto* remote = std::get_if<CommandRemote>(&action)) {
+    Pod* to = PodAt(remote->redis);
+    RemoteDone done{remote->id, RemoteDone::Outcome::kUnreachable, "connection refused", {}};
+    if (to != nullptr && to->redis.up && Passes(pod.name, to->name)) {
+      Obey(*to, remote->command);
+      done = {remote->id, RemoteDone::Outcome::kDone, "", StatusOf(*to)};
+    }
+    Later(pod.name, done);
   } else if (const auto* probe = std::get_if<ProbeRedis>(&action)) {
     const Pod* to = PodAt(probe->redis);
     RedisProbed probed{probe->id, RedisProbed::Outcome::kSilent};

@@ -41,6 +41,7 @@ class World {
     bool up = true;
     std::string run_id;
     bool is_master = false;
+    bool fenced = false;
     Endpoint master = replication::kNobody;
     std::string id;
     std::string second_id;
@@ -80,6 +81,7 @@ class World {
   void Do(Pod& pod, const election::Action& action);
   void Later(const std::string& to, election::Event event);
   void SyncReplicas();
+  void Obey(Pod& pod, const replication::RedisCommand& command);
   void CommandRedis(Pod& pod, const election::CommandRedis& action);
   election::RedisStatus StatusOf(const Pod& pod) const;
   bool Passes(const std::string& a, const std::string& b) const;

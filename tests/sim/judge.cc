@@ -312,6 +312,12 @@ std::optional<std::string> Judge::NotConverged() const {
     leader = &w;
   }
   if (leader == nullptr) {
+    // Members of priority 0 begin no dataset.
+    const bool nobody_may = std::all_of(watched_.begin(), watched_.end(), [&](const auto& entry) {
+      const Redis* redis = redises_.OfPod(pods_[entry.second.c->pod]);
+      return HasPriority0(entry.second) && redis != nullptr && redis->empty();
+    });
+    if (nobody_may) return std::nullopt;
     std::string why = "nobody leads";
     for (const auto& [id, w] : watched_) {
       why += "; " + Who(w) + " is " + Name(w.c->state.role) + ": " + w.c->state.waiting_for;

@@ -339,6 +339,7 @@ RedisStatus Redises::Status(RedisId id) const {
   status.loading = status.sync_in_progress && queue_.now() >= redis.loading_from;
   status.replication_id = IdText(redis.replication_id);
   if (redis.second_id != 0) status.second_replication_id = IdText(redis.second_id);
+  if (redis.second_id != 0) status.second_offset = redis.second_offset;
   status.offset = redis.offset;
   status.keys = static_cast<int64_t>(redis.content.log.size());
   status.uptime = queue_.now() - redis.started;

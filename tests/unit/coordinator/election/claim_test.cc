@@ -38,7 +38,7 @@ TEST(Beats, IsATotalOrder) {
 }
 
 LeaderKey MakeKey(uint64_t origin, Duration age, const Claim& claim) {
-  return {claim, {origin, age}, true, Seconds(9), {}};
+  return {claim, {origin, age}, true, Seconds(9), {}, 0};
 }
 
 TEST(Better, KeysBeforeNoneAndTheOlderDatasetBetweenDifferentOrigins) {
