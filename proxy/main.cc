@@ -66,6 +66,10 @@ void AddFlags(FlagSet& flags, Options& options) {
       .DefaultText("derived from the redis password");
   flags.Add("hold-timeout", &options.worker.hold_timeout, {Millis(0), Seconds(3600)},
             "how long a new command waits for a leader");
+  flags.Add("write-acks", &options.worker.write_acks, {0, 100},
+            "replicas that must confirm a write before its client is told; fewer: -UNCONFIRMED");
+  flags.Add("write-acks-timeout", &options.worker.write_acks_timeout, {Millis(1), Seconds(3600)},
+            "how long they have for it");
   flags.Add("max-clients", &options.worker.max_clients, {1, 1000000}, "clients at a time");
   flags.Add("hold-memory", &options.hold_memory, {{64 << 10}, {1ull << 40}}, "memory for what waits, of all clients")
       .DefaultText("256MiB, or a quarter of the container's memory");

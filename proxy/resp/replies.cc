@@ -56,6 +56,11 @@ std::string BulkReply(std::string_view text) {
   return out;
 }
 
+std::string UnconfirmedReply(int confirmed, int wanted) {
+  return ErrorReply("UNCONFIRMED", "applied on the leader, " + std::to_string(confirmed) + " of " +
+                                       std::to_string(wanted) + " replicas confirmed");
+}
+
 std::string_view NullReply(Protocol protocol) { return protocol == Protocol::kResp3 ? "_\r\n" : "$-1\r\n"; }
 std::string_view NullArrayReply(Protocol protocol) { return protocol == Protocol::kResp3 ? "_\r\n" : "*-1\r\n"; }
 

@@ -33,6 +33,10 @@ std::string BulkReply(std::string_view text);
 std::string_view NullReply(Protocol protocol);
 std::string_view NullArrayReply(Protocol protocol);
 
+// In place of the reply to a write that too few replicas have confirmed. Not -NOREPLICAS: that means "not executed",
+// and clients send such a command again.
+std::string UnconfirmedReply(int confirmed, int wanted);
+
 // A request as a multibulk: AppendRequest(&out, {"AUTH", user, password}).
 void AppendRequest(std::string* out, std::span<const std::string_view> arguments);
 void AppendRequest(std::string* out, std::initializer_list<std::string_view> arguments);

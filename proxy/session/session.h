@@ -45,6 +45,14 @@ struct Gates {
   bool writes = false;  // ... and it may be written to: write state OPEN, the lease runs
 };
 
+// Whether the client may be told that a write was done.
+enum class Confirmation : uint8_t {
+  kNoLease,  // no: another leader may have been elected, that never saw it
+  kAwaited,  // not yet: replicas have not said that they have it (--write-acks)
+  kGiven,    // yes
+  kTooFew,   // fewer replicas than asked for have said so in time
+};
+
 // How a link came to its end.
 enum class LinkEnd : uint8_t {
   kCrashed,   // the server closed it, or it failed
@@ -55,13 +63,14 @@ enum class LinkEnd : uint8_t {
 
 // What to do with a reply.
 enum class ReplyAction : uint8_t {
-  kNeedMore,  // cannot tell before more of the reply is there
-  kRelay,     // pass it on
-  kSwallow,   // drop it
-  kReplace,   // pass Session::replacement() on in its place
-  kWithhold,  // keep it, and everything behind it, and ask again when a lease runs
-  kDropLink,  // drop it, end the link (LinkEnd::kDemoted), and send again what it did not execute to the next leader
-  kClose,     // close the client
+  kNeedMore,     // cannot tell before more of the reply is there
+  kRelay,        // pass it on
+  kSwallow,      // drop it
+  kReplace,      // pass Session::replacement() on in its place
+  kUnconfirmed,  // pass on in its place that too few replicas have confirmed it
+  kWithhold,     // keep it, and everything behind it, and ask again when a lease runs and replicas have confirmed
+  kDropLink,     // drop it, end the link (LinkEnd::kDemoted), and send again what it did not execute to the next leader
+  kClose,        // close the client
 };
 
 struct ReplyDecision {
@@ -134,9 +143,9 @@ class Session {
   void Sent(size_t bytes, Instant now);
 
   // Judges the next reply. When it is complete it is taken as answered. When it is not and the action is kRelay,
-  // kSwallow or kReplace, do so with what is there and with all of the rest, and call ReplyEnded() behind it.
-  // `may_confirm`: LeaderSnapshot::MayConfirmWrites.
-  ReplyDecision OnReply(const ReplyHead& head, bool may_confirm);
+  // kSwallow, kReplace or kUnconfirmed, do so with what is there and with all of the rest, and call ReplyEnded() behind
+  // it. `confirmation`: what is known if it is a write's.
+  ReplyDecision OnReply(const ReplyHead& head, Confirmation confirmation);
   void ReplyEnded();
   std::string_view replacement() const { return replacement_; }
 
@@ -206,15 +215,17 @@ class Session {
   void PopFront();
   void EmitDueReplies();
 
-  ReplyDecision Judge(const ReplyHead& head, bool may_confirm);
+  ReplyDecision Judge(const ReplyHead& head, Confirmation confirmation);
   ReplyDecision JudgeOutOfBand(const ReplyHead& head);
   ReplyDecision JudgeReplay(const ReplyHead& head);
-  ReplyDecision JudgeFront(const ReplyHead& head, bool may_confirm);
+  ReplyDecision JudgeFront(const ReplyHead& head, Confirmation confirmation);
+  ReplyAction JudgeWrite(const ReplyHead& head, Confirmation confirmation) const;
   ReplyDecision JudgeUnexecuted(std::string_view error);
   ReplyDecision JudgeWhileDemoted(const ReplyHead& head);
   ReplyDecision Confirm(const ReplyHead& head, std::string_view kind);
   ReplyDecision Replace(LocalReply reply);
   ReplyAction DropLinkWhenAllRefused();
+  static bool IsWait(const Command& command);
   bool MayGetMessages() const;
   void Answered(bool is_error);
   void RememberSettings(const Command& command);

@@ -50,14 +50,15 @@ bool IsErrorType(char type) { return type == '-' || type == '!'; }
 
 }  // namespace
 
-ReplyDecision Session::OnReply(const ReplyHead& head, bool may_confirm) {
+ReplyDecision Session::OnReply(const ReplyHead& head, Confirmation confirmation) {
   reply_is_push_ = true;
   reply_is_error_ = IsErrorType(head.type);
-  const ReplyDecision decision = Judge(head, may_confirm);
+  const ReplyDecision decision = Judge(head, confirmation);
   switch (decision.action) {
     case ReplyAction::kRelay:
     case ReplyAction::kSwallow:
     case ReplyAction::kReplace:
+    case ReplyAction::kUnconfirmed:
       break;
     default:
       return decision;
@@ -76,9 +77,12 @@ void Session::ReplyEnded() {
   }
 }
 
-ReplyDecision Session::Judge(const ReplyHead& head, bool may_confirm) {
-  // Of an opaque connection nobody knows which replies confirm writes.
-  if (opaque_) return {may_confirm ? ReplyAction::kRelay : ReplyAction::kWithhold};
+ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
+  // Of an opaque connection nobody knows which replies confirm writes, nor where an error in their place would stand.
+  if (opaque_) {
+    if (confirmation == Confirmation::kTooFew) return {ReplyAction::kClose};
+    return {confirmation == Confirmation::kGiven ? ReplyAction::kRelay : ReplyAction::kWithhold};
+  }
   if (head.type == 0 || (IsErrorType(head.type) && !head.complete)) return {ReplyAction::kNeedMore};
   if (head.type == '>' || (head.type == '*' && MayGetMessages())) {
     std::optional<std::string_view> word = FirstWord(head.bytes);
@@ -92,7 +96,7 @@ ReplyDecision Session::Judge(const ReplyHead& head, bool may_confirm) {
   // follows, and the next command tries again.
   if (sent_ == 0) return {ReplyAction::kSwallow};
   if (demoted_) return JudgeWhileDemoted(head);
-  return JudgeFront(head, may_confirm);
+  return JudgeFront(head, confirmation);
 }
 
 // In RESP2, messages and confirmations are arrays like any other; only a subscriber gets them.
@@ -147,7 +151,7 @@ ReplyDecision Session::Replace(LocalReply reply) {
   return {ReplyAction::kReplace};
 }
 
-ReplyDecision Session::JudgeFront(const ReplyHead& head, bool may_confirm) {
+ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmation) {
   Command& command = queue_.front();
   if (reply_is_error_ && (SaysNotLeading(head.error) || (command.blocks && SaysUnblocked(head.error)))) {
     return JudgeUnexecuted(head.error);
@@ -162,11 +166,28 @@ ReplyDecision Session::JudgeFront(const ReplyHead& head, bool may_confirm) {
     return decision;
   }
   if (command.discard_instead && !reply_is_error_) return Replace(LocalReply::kExecAborted);
-  if (command.effect == resp::Effect::kWrite && !command.queued && !may_confirm) {
-    reply_is_push_ = true;
-    return {ReplyAction::kWithhold};
-  }
-  return {ReplyAction::kRelay};
+  if (command.effect != resp::Effect::kWrite || command.queued) return {ReplyAction::kRelay};
+  const ReplyAction action = JudgeWrite(head, confirmation);
+  reply_is_push_ = action == ReplyAction::kWithhold;
+  return {action};
+}
+
+ReplyAction Session::JudgeWrite(const ReplyHead& head, Confirmation confirmation) const {
+  if (confirmation == Confirmation::kNoLease) return ReplyAction::kWithhold;
+  if (confirmation == Confirmation::kGiven) return ReplyAction::kRelay;
+  const Command& command = queue_.front();
+  // What says that nothing was written needs no replica's word: an error (a script that had written before it failed
+  // promises nothing either), EXEC that was not executed, a wait in vain, and WAIT itself.
+  const bool is_null = head.bytes.starts_with("*-1") || head.type == '_';
+  const bool wrote_nothing = reply_is_error_ || IsWait(command) ||
+                             (is_null && (command.blocks || command.connection == ConnectionCommand::kExec));
+  if (wrote_nothing) return ReplyAction::kRelay;
+  return confirmation == Confirmation::kTooFew ? ReplyAction::kUnconfirmed : ReplyAction::kWithhold;
+}
+
+// WAIT or WAITAOF. A module's blocking command is not known by its timeout.
+bool Session::IsWait(const Command& command) {
+  return command.blocks && !command.pops && command.effect == resp::Effect::kWrite && command.timeout_argument > 0;
 }
 
 // The oldest command was not executed, since the server does not lead.

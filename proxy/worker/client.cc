@@ -17,6 +17,7 @@ namespace hive::proxy {
 bool Client::Start() {
   SetKeepAlive(socket_);
   interest_ = Poller::kReadable;
+  last_heard_ = loop_.now();
   return loop_.poller().Add(socket_, interest_, this);
 }
 
@@ -24,6 +25,7 @@ void Client::Close() {
   if (closed_) return;
   closed_ = true;
   if (link_) link_->Close();
+  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
   loop_.poller().Remove(socket_, this);
   socket_.Close();
   loop_.Account(accounted_, 0);
@@ -53,6 +55,7 @@ void Client::OnReadable() {
   if (n < 0) return Close();
   if (n == 0) return OnEnd();
   if (discards()) return;
+  last_heard_ = loop_.now();
   const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
   if (unparsed_.empty()) {
     const size_t used = Parse(bytes);
@@ -199,14 +202,15 @@ void Client::EmitLocalReplies() {
 }
 
 bool Client::waiting() const {
-  return session_.has_unsent() || withheld_ || half_closed_ || (!link_ && session_.WantsLink()) ||
+  return session_.has_unsent() || withheld_ == Withheld::kForLease || half_closed_ ||
+         (parting_ == DrainStage::kEveryone && !parted_) || (!link_ && session_.WantsLink()) ||
          to_client_.size() >= loop_.options().client_output_limit;
 }
 
 void Client::Resume() {
   if (closed_) return;
-  if (withheld_) {
-    withheld_ = false;
+  if (withheld_ != Withheld::kNo) {
+    withheld_ = Withheld::kNo;
     RelayKept();
   }
   if (!closed_) Settle();
@@ -227,21 +231,23 @@ void Client::OnTick(Instant now) {
 
 void Client::Part(DrainStage stage) {
   if (closed_) return;
+  // In the stage before it was answered, and never had nothing under way: it pipelines without a pause.
+  if (stage == DrainStage::kEveryone) ceases_ = answered_since_parting();
+  if (parting_ == DrainStage::kServing) taken_before_parting_ = taken_;
   parting_ = stage;
-  taken_before_parting_ = taken_;
   Settle();
 }
 
 // Whether what the client sends is read past: it has been told that its connection is over, or is about to be.
-bool Client::discards() const {
-  return parted_ || (parting_ == DrainStage::kEveryone && body_.empty() && !body_ends_ && !session_.body_begun());
-}
+bool Client::discards() const { return parted_ || (ceases_ && body_.empty() && !body_ends_ && !session_.body_begun()); }
 
 bool Client::MayPart() const {
   if (parting_ == DrainStage::kServing || parted_ || !session_.idle() || !to_client_.empty()) return false;
-  if (parting_ == DrainStage::kEveryone) return true;
+  if (parting_ == DrainStage::kEveryone) {
+    return answered_since_parting() || loop_.now() - last_heard_ >= kQuietBeforeEnd;
+  }
   // A subscriber's messages are no replies: it may send at any moment, and misses what is published behind its end.
-  return unparsed_.empty() && taken_ > taken_before_parting_ && session_.settings().subscriptions() == 0;
+  return unparsed_.empty() && answered_since_parting() && session_.settings().subscriptions() == 0;
 }
 
 // Does everything that may be done now. Every event ends here.
@@ -249,7 +255,8 @@ void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
   if (closed_) return;
-  if (link_is_former_ && !session_.AwaitsReplies()) EndLink(LinkEnd::kCut);
+  // Nobody can say any more how many replicas had what it wrote.
+  if (link_is_former_ && (!session_.AwaitsReplies() || withheld_ == Withheld::kForAcks)) EndLink(LinkEnd::kCut);
   if (closed_) return;
   if (!link_ && session_.WantsLink() && loop_.gates().leader) OpenLink();
   if (closed_) return;
@@ -283,7 +290,8 @@ bool Client::MayReadCommands() const {
 // A reply larger than the window is taken from the server as fast as the client takes it. Behind a reply being sent,
 // others queue up to the limit.
 bool Client::MayReadReplies() const {
-  if (withheld_) return false;
+  if (withheld_ == Withheld::kForLease) return false;
+  if (withheld_ == Withheld::kForAcks && unjudged_.size() >= kReplyWindow) return false;
   if (to_client_.size() <= kReplyWindow) return true;
   const bool one_reply = boundary_ <= taken_;
   return !one_reply && to_client_.size() < loop_.options().client_output_limit && loop_.memory_left();

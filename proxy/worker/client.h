@@ -23,13 +23,14 @@
 #include "proxy/session/byte_queue.h"
 #include "proxy/session/session.h"
 #include "proxy/upstream/link.h"
+#include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
 
 namespace hive::proxy {
 
 class EventLoop;
 
-class Client final : private Poller::Handler, private Link::Owner {
+class Client final : private Poller::Handler, private Link::Owner, private WriteAcks::Waiter {
  public:
   Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {}
   Client(const Client&) = delete;
@@ -42,12 +43,15 @@ class Client final : private Poller::Handler, private Link::Owner {
   // answered what it was sent, or PatienceIsOver().
   void LeaderChanged(bool handed_over);
   void PatienceIsOver();
+  // The same redis leads under another term: it may have been another's replica meanwhile, so that what it confirms now
+  // is not what it wrote then.
+  void TermChanged();
   // Something that it may have waited for has changed: a leader, a lease, memory.
   void Resume();
   // What waits is looked at every kWaitingTick.
   void OnTick(Instant now);
-  // From now on its connection is half-closed right behind a reply; or (kEveryone) as soon as nothing is under way, and
-  // what it sends from now on is not executed.
+  // From now on its connection is half-closed right behind a reply; or (kEveryone) also when it has been quiet for
+  // kQuietBeforeEnd, or, if it never is, behind what it has sent by now.
   void Part(DrainStage stage);
 
   // Whether it waits for something that is not told by a socket.
@@ -63,6 +67,9 @@ class Client final : private Poller::Handler, private Link::Owner {
   size_t index = 0;
 
  private:
+  // Why replies that have come are kept: at their front is a write's.
+  enum class Withheld : uint8_t { kNo, kForLease, kForAcks };
+
   // --- the client's side: client.cc
   void OnReady(uint32_t ready) override;
   void OnReadable();
@@ -91,6 +98,9 @@ class Client final : private Poller::Handler, private Link::Owner {
   bool RelayRun(Run& run);
   bool RelayWhole(Run& run);
   bool RelayPart(Run& run);
+  Confirmation ConfirmationOf(const Run& run) const;
+  void OnAckRoundBegins() override { in_round_ = judged_ + unjudged_.size(); }
+  void OnAckRoundEnds(const AckResult& result) override;
   bool Obey(Run& run, ReplyDecision decision, size_t size);
 
   void Settle();
@@ -98,6 +108,7 @@ class Client final : private Poller::Handler, private Link::Owner {
   bool MayReadCommands() const;
   bool discards() const;
   bool MayPart() const;
+  bool answered_since_parting() const { return taken_ > taken_before_parting_; }
   bool MayReadReplies() const;
   bool ReadsSlowly() const;
   size_t Memory() const;
@@ -113,9 +124,15 @@ class Client final : private Poller::Handler, private Link::Owner {
   bool body_ends_ = false;  // ... and that is all of it
 
   resp::ReplyScanner replies_;
+  uint64_t judged_ = 0;                               // bytes of the link's stream in front of unjudged_
   ByteQueue unjudged_;                                // the beginning of a reply, or replies that are withheld
   ReplyAction part_action_ = ReplyAction::kNeedMore;  // of the reply that has come in part; kNeedMore: none
-  bool withheld_ = false;
+
+  // --write-acks. A reply that begins before covered_ has been asked about, with this result.
+  uint64_t in_round_ = 0;
+  uint64_t covered_ = 0;
+  AckResult acks_;
+  Withheld withheld_ = Withheld::kNo;
   bool link_is_former_ = false;  // to the redis of a leader that has handed over: nothing new is sent on it
 
   ByteQueue to_client_;
@@ -130,6 +147,8 @@ class Client final : private Poller::Handler, private Link::Owner {
   bool peer_told_ = false;    // ... which is known from kPeerClosed, before it was read
   DrainStage parting_ = DrainStage::kServing;
   uint64_t taken_before_parting_ = 0;
+  Instant last_heard_{};  // when it connected, or last sent something
+  bool ceases_ = false;
   bool parted_ = false;  // half-closed from here
   bool closed_ = false;
 };

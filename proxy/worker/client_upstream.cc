@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "proxy/resp/replies.h"
 #include "proxy/worker/client.h"
 #include "proxy/worker/event_loop.h"
 
@@ -62,6 +63,10 @@ void Client::PatienceIsOver() {
   if (!closed_) Settle();
 }
 
+void Client::TermChanged() {
+  if (withheld_ == Withheld::kForAcks) Close();
+}
+
 // What may be sent on the link there is.
 Gates Client::gates() const { return link_is_former_ ? Gates{} : loop_.gates(); }
 
@@ -77,7 +82,9 @@ void Client::EndLink(LinkEnd end) {
   replies_ = {};
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;
-  withheld_ = false;
+  withheld_ = Withheld::kNo;
+  judged_ = in_round_ = covered_ = 0;
+  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
   if (!session_.LinkEnded(end, last_answer, loop_.now())) return Close();
   body_.Clear();
@@ -105,12 +112,17 @@ void Client::SendCommands() {
 // A stretch of the server's bytes while it is being looked at: [begin, at) is relayed with one call.
 struct Client::Run {
   std::string_view bytes;
-  bool may_confirm = false;
+  bool lease = false;
   size_t begin = 0;
   size_t at = 0;
   size_t boundary = kNone;  // end of the last whole reply in the stretch
   static constexpr size_t kNone = static_cast<size_t>(-1);
 };
+
+// A reply that was replaced when its beginning had come: what to do with the rest of it.
+ReplyAction OfTheRest(ReplyAction action) {
+  return action == ReplyAction::kReplace || action == ReplyAction::kUnconfirmed ? ReplyAction::kSwallow : action;
+}
 
 void Client::OnLinkReadable() {
   if (closed_) return;
@@ -131,14 +143,18 @@ void Client::ReadReplies() {
     loop_.NoteAnswer();
   }
   const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
-  if (unjudged_.empty()) {
+  if (withheld_ != Withheld::kNo) {
+    unjudged_.Append(bytes);
+  } else if (unjudged_.empty()) {
     const size_t used = Relay(bytes);
+    judged_ += used;
     if (!closed_ && link_ && used < bytes.size()) unjudged_.Append(bytes.substr(used));
   } else {
     unjudged_.Append(bytes);
     RelayKept();
   }
-  if (!closed_ && part_action_ == ReplyAction::kNeedMore && !withheld_ && unjudged_.size() > kUnderstoodReplyBytes) {
+  if (!closed_ && part_action_ == ReplyAction::kNeedMore && withheld_ == Withheld::kNo &&
+      unjudged_.size() > kUnderstoodReplyBytes) {
     LogWarning("client", "closed: the server's reply cannot be understood", {{"bytes", unjudged_.size()}});
     Close();
   }
@@ -146,7 +162,9 @@ void Client::ReadReplies() {
 
 void Client::RelayKept() {
   const size_t used = Relay(unjudged_.view());
-  if (!closed_ && link_) unjudged_.Consume(used);
+  if (closed_ || !link_) return;
+  judged_ += used;
+  unjudged_.Consume(used);
 }
 
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
@@ -190,11 +208,11 @@ bool Client::RelayWhole(Run& run) {
     const ReplyAction action = std::exchange(part_action_, ReplyAction::kNeedMore);
     session_.ReplyEnded();
     if (action == ReplyAction::kRelay) run.boundary = run.at + size;
-    return Obey(run, {action == ReplyAction::kReplace ? ReplyAction::kSwallow : action}, size);
+    return Obey(run, {OfTheRest(action)}, size);
   }
   const resp::Reply reply = replies_.reply(rest);
   const ReplyHead head{reply.type(), reply.bytes(), reply.error(), true};
-  const ReplyDecision decision = session_.OnReply(head, run.may_confirm);
+  const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
   if (decision.action == ReplyAction::kRelay) run.boundary = run.at + size;
   return Obey(run, decision, size);
 }
@@ -204,11 +222,12 @@ bool Client::RelayPart(Run& run) {
   const size_t known = std::min<uint64_t>(replies_.known_size(), rest.size());
   if (part_action_ == ReplyAction::kNeedMore) {
     const ReplyHead head{replies_.type(), rest, {}, false};
-    const ReplyDecision decision = session_.OnReply(head, run.may_confirm);
+    const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
     switch (decision.action) {
       case ReplyAction::kRelay:
       case ReplyAction::kSwallow:
       case ReplyAction::kReplace:
+      case ReplyAction::kUnconfirmed:
         part_action_ = decision.action;
         break;
       default:
@@ -216,10 +235,28 @@ bool Client::RelayPart(Run& run) {
     }
     Obey(run, decision, part_action_ == ReplyAction::kNeedMore ? 0 : known);
   } else {
-    Obey(run, {part_action_ == ReplyAction::kReplace ? ReplyAction::kSwallow : part_action_}, known);
+    Obey(run, {OfTheRest(part_action_)}, known);
   }
   if (!closed_ && link_ && part_action_ != ReplyAction::kNeedMore && known > 0) replies_.Release(known);
   return false;  // the rest is still to come
+}
+
+// Of the reply that begins at run.at, if it is a write's.
+Confirmation Client::ConfirmationOf(const Run& run) const {
+  if (!run.lease) return Confirmation::kNoLease;
+  if (loop_.acks() == nullptr) return Confirmation::kGiven;
+  if (judged_ + run.at >= covered_) return Confirmation::kAwaited;
+  return acks_.given ? Confirmation::kGiven : Confirmation::kTooFew;
+}
+
+void Client::OnAckRoundEnds(const AckResult& result) {
+  covered_ = in_round_;
+  acks_ = result;
+  if (withheld_ == Withheld::kForAcks) {
+    Resume();
+  } else {
+    Settle();
+  }
 }
 
 // Does as was decided with the next `size` bytes. False: stop here.
@@ -231,8 +268,12 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       break;
     case ReplyAction::kSwallow:
     case ReplyAction::kReplace:
+    case ReplyAction::kUnconfirmed:
       if (!RelayRun(run)) return false;
       if (decision.action == ReplyAction::kReplace) ToClient(session_.replacement());
+      if (decision.action == ReplyAction::kUnconfirmed) {
+        ToClient(resp::UnconfirmedReply(acks_.confirmed, loop_.options().write_acks));
+      }
       if (closed_) return false;
       run.at += size;
       run.begin = run.at;
@@ -240,7 +281,8 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
     case ReplyAction::kNeedMore:
       return false;
     case ReplyAction::kWithhold:
-      withheld_ = true;
+      withheld_ = run.lease ? Withheld::kForAcks : Withheld::kForLease;
+      if (run.lease && !link_is_former_) loop_.acks()->Join(*this);
       return false;
     case ReplyAction::kDropLink:
       if (RelayRun(run)) EndLink(LinkEnd::kDemoted);

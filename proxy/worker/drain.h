@@ -5,7 +5,7 @@
 //   behind replies   each client's connection is half-closed right behind a reply. That is the one moment at which it
 //   is
 //                    not about to send: it has yet to read the reply, and finds the end behind it
-//   everyone         the rest, idle for long: at once. Nothing more is accepted or executed
+//   everyone         the idle, too, and those that pipeline without a pause. Nobody is accepted any more
 //   the end          all clients have gone, or the time is over
 //
 // Thread rule: value type.

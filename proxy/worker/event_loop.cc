@@ -14,13 +14,19 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       commands_(resp::CommandTable::BuiltIn()),
       probe_(poller_, {options_.redis_user, options_.redis_password},
              {[this] { OnMaster(); },
-              [this](std::shared_ptr<const resp::CommandTable> commands) { commands_ = std::move(commands); }}),
+              [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); }}),
       patience_(poller_,
                 [this] {
                   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
                 }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
+  if (options_.write_acks > 0) {
+    acks_ = std::make_unique<WriteAcks>(poller_,
+                                        WriteAcks::Options{options_.write_acks, options_.write_acks_timeout,
+                                                           options_.redis_user, options_.redis_password},
+                                        [this] { SuspectLeader(); });
+  }
   poller_.SetBeforeSleep([this] { FreeRetired(); });
   for (Fd& listener : listeners) acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener)));
 }
@@ -50,6 +56,9 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
     // The same redis under a new term: its links stay, but it must show that it is a master.
     linked_ = snapshot.leader;
     SuspectLeader();
+    if (acks_) {
+      for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->TermChanged();
+    }
   }
   const Gates gates_now = gates();
   if ((gates_now.leader && !gates_before.leader) || (gates_now.writes && !gates_before.writes) ||
@@ -68,6 +77,7 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
            {"member", linked_.ip},
            {"redis", ToString(linked_.redis)},
            {"handed_over", snapshot.handed_over}});
+  if (acks_) acks_->SetLeader(linked_.redis);
   // Clients that are closed stay in the vector until the end of the turn.
   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->LeaderChanged(snapshot.handed_over);
   if (snapshot.handed_over) patience_.StartIn(kHandoverPatience);
@@ -76,6 +86,11 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
 void EventLoop::SuspectLeader() {
   verified_ = false;
   if (!probe_.running() && !linked_.empty()) probe_.Start(linked_.redis, /*read_commands=*/false);
+}
+
+void EventLoop::OnCommands(std::shared_ptr<const resp::CommandTable> commands) {
+  commands_ = std::move(commands);
+  if (acks_) acks_->UseShardedPublish(commands_->Find("spublish") != nullptr);
 }
 
 void EventLoop::OnMaster() {
@@ -110,8 +125,7 @@ void EventLoop::AddClient(Fd socket) {
   client->index = clients_.size();
   clients_.push_back(std::move(client));
   counters_.accepted.fetch_add(1, std::memory_order_relaxed);
-  // Even the last one is served first.
-  if (parting_ != DrainStage::kServing) clients_.back()->Part(DrainStage::kBehindReplies);
+  if (parting_ != DrainStage::kServing) clients_.back()->Part(parting_);
 }
 
 void EventLoop::Part(DrainStage stage) {

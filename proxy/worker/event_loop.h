@@ -19,6 +19,7 @@
 #include "proxy/session/session.h"
 #include "proxy/upstream/leader_probe.h"
 #include "proxy/upstream/link.h"
+#include "proxy/upstream/write_acks.h"
 #include "proxy/worker/acceptor.h"
 #include "proxy/worker/client.h"
 #include "proxy/worker/drain.h"
@@ -38,8 +39,7 @@ class EventLoop {
 
   // --- any thread ---
   void SetLeader(LeaderSnapshot snapshot);
-  // Towards the end: half-closes each client behind a reply, or (kEveryone) as soon as nothing is under way; then
-  // nothing new is accepted or executed.
+  // Towards the end: see Client::Part. After kEveryone nobody is accepted.
   void Part(DrainStage stage);
   void Stop() { poller_.Stop(); }
 
@@ -65,6 +65,8 @@ class EventLoop {
   Instant last_answer() const { return last_answer_; }
   // When the leader before this one's last did.
   void NoteFormerAnswer() { former_last_answer_ = now(); }
+  // Null when --write-acks is 0.
+  WriteAcks* acks() { return acks_.get(); }
   Instant former_last_answer() const { return former_last_answer_; }
 
   // A client's memory has changed.
@@ -84,6 +86,7 @@ class EventLoop {
   void OnLeader(const LeaderSnapshot& snapshot);
   void MoveToLeader(const LeaderSnapshot& snapshot);
   void OnMaster();
+  void OnCommands(std::shared_ptr<const resp::CommandTable> commands);
   void ReleaseWaiting();
   void ReleaseSome();
   void TickWaiting();
@@ -101,6 +104,7 @@ class EventLoop {
   Instant last_answer_{};
   Instant former_last_answer_{};
   LeaderProbe probe_;
+  std::unique_ptr<WriteAcks> acks_;
   Timer patience_;  // with the former leader's redis, after a handover
 
   size_t memory_ = 0;

@@ -45,6 +45,10 @@ inline constexpr Duration kHalfClosedGrace = Seconds(1);
 // do not wait for the pause to run out (handover_timeout, 5 s), but are closed after this.
 inline constexpr Duration kHandoverPatience = Millis(500);
 
+// A client that has just connected, or just sent something, is about to send (more): at a proxy's end it is not
+// half-closed before its reply, or before it has been quiet for so long.
+inline constexpr Duration kQuietBeforeEnd = Millis(50);
+
 // How often what waits is looked at: held commands that expire, links to be tried again, slow readers.
 inline constexpr Duration kWaitingTick = Millis(50);
 
@@ -65,7 +69,9 @@ struct WorkerOptions {
   int max_clients = 10000;                     // of the process
   uint64_t hold_memory = 256ull << 20;         // bytes, of this event loop: its share of --hold-memory
   uint64_t client_output_limit = 64ull << 20;  // bytes
-  std::string redis_user;                      // for the loop's own connection
+  int write_acks = 0;                          // replicas that must confirm a write; 0: none
+  Duration write_acks_timeout = Seconds(1);    // that they have for it
+  std::string redis_user;                      // for the loop's own connections
   std::string redis_password;
 };
 

@@ -99,6 +99,36 @@ class ProxyTest : public testing::Test {
     EXPECT_EQ(first.Command({"PING"}), "+PONG\r\n");
   }
 
+  // A leads, B replicates it.
+  void StartPair(std::vector<std::string> proxy_flags = {}) {
+    StartAll(std::move(proxy_flags));
+    Replicate(redis_b_, redis_a_);
+    AwaitInSync(redis_a_, redis_b_);
+    // After a first sync the master streams nothing before the replica's first acknowledgement, up to a second later.
+    for (int i = 0; i < 3000 && Info(redis_a_, "slave0").find(",offset=0,") != std::string::npos; ++i) usleep(1000);
+  }
+
+  void Replicate(const Endpoint& replica, const Endpoint& master) {
+    EXPECT_EQ(Direct(replica, {"REPLICAOF", master.ip, std::to_string(master.port)}), "+OK\r\n");
+  }
+  std::string Info(const Endpoint& redis, const std::string& field) {
+    const std::string info = Direct(redis, {"INFO", "replication"});
+    const size_t at = info.find("\n" + field + ":");
+    if (at == std::string::npos) return "";
+    const size_t begin = at + field.size() + 2;
+    return info.substr(begin, info.find('\r', begin) - begin);
+  }
+  void AwaitInSync(const Endpoint& master, const Endpoint& replica) {
+    for (int i = 0; i < 5000; ++i) {
+      if (Info(replica, "master_link_status") == "up" &&
+          Info(replica, "slave_repl_offset") == Info(master, "master_repl_offset")) {
+        return;
+      }
+      usleep(1000);
+    }
+    ADD_FAILURE() << ToString(replica) << " does not catch up with " << ToString(master);
+  }
+
   // Redis B leads from now on; A stays as it is.
   void Switch(uint64_t term = 2) { watch_->SetLeader(term, redis_b_, term); }
 

@@ -16,34 +16,6 @@ std::string Bulk(const std::string& text) { return "$" + std::to_string(text.siz
 
 class HandoverTest : public ProxyTest {
  protected:
-  // A leads, B replicates it.
-  void StartPair(std::vector<std::string> proxy_flags = {}) {
-    StartAll(std::move(proxy_flags));
-    Replicate(redis_b_, redis_a_);
-    AwaitInSync(redis_a_, redis_b_);
-  }
-
-  void Replicate(const Endpoint& replica, const Endpoint& master) {
-    EXPECT_EQ(Direct(replica, {"REPLICAOF", master.ip, std::to_string(master.port)}), "+OK\r\n");
-  }
-  std::string Info(const Endpoint& redis, const std::string& field) {
-    const std::string info = Direct(redis, {"INFO", "replication"});
-    const size_t at = info.find("\n" + field + ":");
-    if (at == std::string::npos) return "";
-    const size_t begin = at + field.size() + 2;
-    return info.substr(begin, info.find('\r', begin) - begin);
-  }
-  void AwaitInSync(const Endpoint& master, const Endpoint& replica) {
-    for (int i = 0; i < 5000; ++i) {
-      if (Info(replica, "master_link_status") == "up" &&
-          Info(replica, "slave_repl_offset") == Info(master, "master_repl_offset")) {
-        return;
-      }
-      usleep(1000);
-    }
-    ADD_FAILURE() << ToString(replica) << " does not catch up with " << ToString(master);
-  }
-
   enum class Warning {
     kTimely,  // proxies hold before redis is paused
     kLate,    // the pause is there first, and catches writes

@@ -49,18 +49,24 @@ class Harness {
   }
 
   // The server answers; what the client is given is collected. False: it was told to stop (see `last`).
-  bool Server(std::string_view replies, bool may_confirm = true) {
+  bool Server(std::string_view replies, bool may_confirm) {
+    return Server(replies, may_confirm ? Confirmation::kGiven : Confirmation::kNoLease);
+  }
+  bool Server(std::string_view replies, Confirmation confirmation = Confirmation::kGiven) {
     resp::ReplyScanner scanner;
     while (!replies.empty()) {
       EXPECT_EQ(scanner.Scan(replies), resp::ReplyStatus::kReply) << replies;
       const resp::Reply reply = scanner.reply(replies);
-      last = session.OnReply({reply.type(), reply.bytes(), reply.error(), true}, may_confirm);
+      last = session.OnReply({reply.type(), reply.bytes(), reply.error(), true}, confirmation);
       switch (last.action) {
         case ReplyAction::kRelay:
           out += reply.bytes();
           break;
         case ReplyAction::kReplace:
           out += session.replacement();
+          break;
+        case ReplyAction::kUnconfirmed:
+          out += "<unconfirmed>";
           break;
         case ReplyAction::kSwallow:
           break;

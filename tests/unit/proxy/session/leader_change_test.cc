@@ -219,7 +219,7 @@ TEST(ReadInFlight, HalfAnsweredCloses) {
   Harness h;
   h.Client("GET a\r\n");
   h.Sent();
-  const ReplyDecision decision = h.session.OnReply({'$', "$100\r\nabc", {}, false}, true);
+  const ReplyDecision decision = h.session.OnReply({'$', "$100\r\nabc", {}, false}, Confirmation::kGiven);
   EXPECT_EQ(decision.action, ReplyAction::kRelay);
   EXPECT_FALSE(h.End(LinkEnd::kCut));
 }
@@ -337,6 +337,60 @@ TEST(Lease, ReadsNeedNone) {
   h.Client("GET k\r\nSET k v\r\nGET k\r\n");
   EXPECT_EQ(h.Sent(Harness::kNoWrites), "GET k\r\n");
   EXPECT_TRUE(h.Server("$-1\r\n", /*may_confirm=*/false));
+}
+
+// --- --write-acks ---
+
+TEST(WriteAcks, OnlyRepliesThatSayThatSomethingWasWrittenWait) {
+  const struct {
+    std::string_view commands;
+    std::string_view replies;
+    bool waits;
+  } kTable[] = {
+      {"SET k v\r\n", "+OK\r\n", true},    {"EVAL x 0\r\n", "$-1\r\n", true},
+      {"NO.SUCH\r\n", "*0\r\n", true},     {"BLPOP q 1\r\n", "*2\r\n$1\r\nq\r\n$1\r\nv\r\n", true},
+      {"GETSET k v\r\n", "$-1\r\n", true}, {"MULTI\r\nSET k v\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", true},
+      {"GET k\r\n", "$1\r\nv\r\n", false}, {"SET k\r\n", "-ERR wrong number of arguments\r\n", false},
+      {"BLPOP q 1\r\n", "*-1\r\n", false}, {"WATCH k\r\nMULTI\r\nEXEC\r\n", "+OK\r\n+OK\r\n*-1\r\n", false},
+      {"WAIT 1 100\r\n", ":0\r\n", false}, {"SELECT 1\r\n", "+OK\r\n", false},
+  };
+  for (const auto& row : kTable) {
+    for (const Confirmation confirmation : {Confirmation::kAwaited, Confirmation::kTooFew}) {
+      Harness h;
+      h.Client(row.commands);
+      h.Sent();
+      const bool passed = h.Server(row.replies, confirmation);
+      if (!row.waits) {
+        EXPECT_TRUE(passed);
+        EXPECT_EQ(h.Out(), row.replies);
+      } else if (confirmation == Confirmation::kAwaited) {
+        EXPECT_FALSE(passed) << row.commands;
+        EXPECT_EQ(h.last.action, ReplyAction::kWithhold);
+        EXPECT_FALSE(h.session.idle());
+      } else {
+        EXPECT_TRUE(passed);
+        EXPECT_TRUE(h.Out().ends_with("<unconfirmed>")) << row.commands;
+        EXPECT_TRUE(h.session.idle());
+      }
+    }
+  }
+}
+
+TEST(WriteAcks, LeaderChangeWhileAwaitedCloses) {
+  for (const LinkEnd end : kEveryEnd) {
+    Harness h;
+    h.Client("SET k v\r\n");
+    h.Sent();
+    EXPECT_FALSE(h.Server("+OK\r\n", Confirmation::kAwaited));
+    EXPECT_FALSE(h.End(end));
+  }
+}
+
+TEST(WriteAcks, WithoutALeaseEvenAnErrorWaits) {
+  Harness h;
+  h.Client("SET k v\r\n");
+  h.Sent();
+  EXPECT_FALSE(h.Server("-ERR no\r\n", Confirmation::kNoLease));
 }
 
 // --- HOLD: there is a leader, and nothing may be written ---

@@ -58,7 +58,7 @@ TEST(SessionTest, IncompleteReplyIsRelayedPieceByPiece) {
   Harness h;
   h.Client("GET a\r\nQUIT\r\n");
   h.Sent();
-  EXPECT_EQ(h.session.OnReply({'$', "$10\r\nabc", {}, false}, true).action, ReplyAction::kRelay);
+  EXPECT_EQ(h.session.OnReply({'$', "$10\r\nabc", {}, false}, Confirmation::kGiven).action, ReplyAction::kRelay);
   EXPECT_EQ(h.Out(), "");  // QUIT's reply comes behind all of it
   h.session.ReplyEnded();
   EXPECT_EQ(h.Out(), "+OK\r\n");
@@ -68,7 +68,7 @@ TEST(SessionTest, IncompleteErrorIsAwaited) {
   Harness h;
   h.Client("SET a b\r\n");
   h.Sent();
-  EXPECT_EQ(h.session.OnReply({'-', "-READO", {}, false}, true).action, ReplyAction::kNeedMore);
+  EXPECT_EQ(h.session.OnReply({'-', "-READO", {}, false}, Confirmation::kGiven).action, ReplyAction::kNeedMore);
 }
 
 TEST(SessionTest, WhatTheServerSaysUnaskedIsDropped) {

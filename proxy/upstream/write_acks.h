@@ -1,0 +1,119 @@
+// Asks the leader's redis how many replicas have what it has written (--write-acks): one connection, one question at a
+// time, for all who wait (group commit).
+//
+//   reply to a write ─▶ Join ─▶ next_ ─┐ the round under way ends
+//                                      ▼
+//             OnAckRoundBegins ◀─ PUBLISH + WAIT ─▶ OnAckRoundEnds ─▶ the reply is passed on, or -UNCONFIRMED in its
+//             place
+//
+// WAIT covers what its own connection wrote last. So each round writes first: it publishes nothing, on a channel that
+// nobody has subscribed to. That is behind every write whose reply had been read when the round began, and replicas
+// confirm in order. SPUBLISH where the server has it, since PSUBSCRIBE * would see a PUBLISH.
+//
+// Of a waiter it knows nothing: a client's own link is one today, a shared lane may be one.
+//
+// Thread rule: the poller's thread. One per event loop.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/base/endpoint.h"
+#include "common/base/time.h"
+#include "common/net/poller.h"
+#include "proxy/resp/reply_scanner.h"
+#include "proxy/upstream/link.h"
+
+namespace hive::proxy {
+
+// How a round ended.
+struct AckResult {
+  bool given = false;  // as many replicas as were asked for
+  int confirmed = 0;   // how many did
+};
+
+class WriteAcks final : private Link::Owner {
+ public:
+  static constexpr std::string_view kChannel = "__hive:write-acks";
+  // A round answered this much later than WAIT's own timeout is not answered: redis or the connection is gone.
+  static constexpr Duration kAnswerGrace = Millis(500);
+  // Between two attempts at a connection.
+  static constexpr Duration kRetryDelay = Millis(20);
+  // Between two complaints in the log.
+  static constexpr Duration kComplaintInterval = Seconds(10);
+
+  class Waiter {
+   public:
+    // What has been written by now is covered by the round that begins.
+    virtual void OnAckRoundBegins() = 0;
+    // It is over; the waiter has left, and may join again.
+    virtual void OnAckRoundEnds(const AckResult& result) = 0;
+
+    // WriteAcks's own: where this waiter stands.
+    std::list<Waiter*>* ack_list = nullptr;
+    std::list<Waiter*>::iterator ack_at;
+
+   protected:
+    ~Waiter() = default;  // Leave first
+  };
+
+  struct Options {
+    int replicas = 1;               // that must confirm, at least 1
+    Duration timeout = Seconds(1);  // that they have for it
+    std::string user;               // of the connection; empty: the default user
+    std::string password;
+  };
+
+  // `leader_refused`: redis says that it does not lead (any more).
+  WriteAcks(Poller& poller, Options options, std::function<void()> leader_refused);
+
+  // From now on this redis is asked. Who waited for the one before is never told: Leave.
+  void SetLeader(const Endpoint& redis);
+  // Redis 7: there is SPUBLISH.
+  void UseShardedPublish(bool use) { sharded_publish_ = use; }
+
+  // Waits for the next round. Harmless when it waits already.
+  void Join(Waiter& waiter);
+  void Leave(Waiter& waiter);
+
+ private:
+  enum class Asked : uint8_t { kAuth, kPublish, kWait };
+
+  void OnLinkUp() override;
+  void OnLinkReadable() override;
+  void OnLinkWritable() override {}
+  void OnLinkDown(const absl::Status& why) override;
+
+  void Begin();
+  void Connect();
+  bool OnReply(const resp::Reply& reply);
+  void End(const AckResult& result);
+  void Broken(const std::string& why);
+  void GiveUp();
+  void Complain(const std::string& why);
+
+  Poller& poller_;
+  const Options options_;
+  const std::function<void()> leader_refused_;
+  Endpoint redis_;
+  bool sharded_publish_ = false;
+
+  std::list<Waiter*> next_;     // for the next round
+  std::list<Waiter*> current_;  // in the round under way
+  bool under_way_ = false;
+  Instant broken_since_{};  // no round has ended since then, for want of an answer; 0: all is well
+
+  std::unique_ptr<Link> link_;
+  std::deque<Asked> asked_;
+  std::string received_;
+  resp::ReplyScanner scanner_;
+  Timer begin_;  // at the end of the loop's turn: whoever joins within it is in the same round
+  Timer guard_;
+  Instant next_complaint_{};
+};
+
+}  // namespace hive::proxy
