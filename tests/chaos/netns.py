@@ -222,8 +222,10 @@ def _processes(full_name):
 
 
 def _ended(pid):
+    """Also its last thread: a process whose first one has ended looks like a zombie, while the others hold its sockets open."""
     with open(f"/proc/{pid}/stat") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "Z"
+        zombie = stat.read().rpartition(")")[2].split()[0] == "Z"
+    return zombie and len(os.listdir(f"/proc/{pid}/task")) == 1
 
 
 def _delete(full_name):

@@ -139,13 +139,19 @@ class Session:
         broken += [f"{name}: {getattr(findings, name)[:3]}" for name in findings.broken()]
         broken += _broken_promises(fault, findings, missing, lost_until, overlap, settled_after * 1000)
         return {
-            "gap": round(gap, 1), "gap_by_side": {name: round(value, 1) for name, value in gaps.items()},
+            "fault_at": _log_time(fault_at), "gap": round(gap, 1), "gap_by_side": {name: round(value, 1) for name, value in gaps.items()},
             "acknowledged": findings.acknowledged, "seconds": round(until - since, 2),
             "lost": len(findings.lost), "lost_until": round(lost_until, 1), "dataset_missing": missing,
             "stale_reads": len(findings.stale_reads),
             "errors": dict(findings.errors), "overlap": round(overlap.seconds * 1000, 1), "overlap_writes": overlap.writes,
             "settled_after": round(settled_after * 1000, 1), "broken": broken, "machine_load": round(os.getloadavg()[0], 1),
         }
+
+
+def _log_time(moment):
+    """A moment of time.monotonic() as the logs have it."""
+    wall = time.time() - time.monotonic() + moment
+    return time.strftime("%FT%T", time.gmtime(wall)) + f".{int(wall % 1 * 1000):03}Z"
 
 
 def _ask(leader, *words):
@@ -192,7 +198,7 @@ def run_fault(stack_type, fault, binaries, build, runs, results, kept_logs, data
                 record.update(session.run())
             except _UNSETTLED as error:
                 record["broken"].append(f"did not settle: {error}")
-            if session and record["broken"]:
+            if session and (record["broken"] or missed_bar(fault, record)):
                 record["logs"] = _keep(session.folder, kept_logs, record)
             if session and "gap" not in record:
                 session.close()

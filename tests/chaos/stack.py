@@ -181,9 +181,8 @@ class Stack:
     def crash_pod(self, pod):
         """kill -9 of everything in it, then its network is gone: peers see their connections reset, and silence after that.
         Discovery notices DISCOVERY_LAG later, and this returns then."""
+        pod.kill()
         self.network.remove(pod.namespace)
-        for process in pod.parts.values():
-            process.kill()
         self.sleep(DISCOVERY_LAG)
         self.forget(pod)
 
