@@ -203,12 +203,16 @@ void PeerClient::Send(election::SendRequest envelope) {
 
 void PeerClient::Dial(const election::Dial& dial) {
   FreeRetired();
-  using Outcome = election::Dialled::Outcome;
   const Instant deadline = ReadMonotonicClock() + std::max(dial.window, kLeastDialWindow);
-  dialler_.Dial(dial.to, dial.window, [this, dial, deadline](TcpOutcome outcome) {
+  Knock(dial, [this, dial, deadline] { Identify(dial, deadline); });
+}
+
+void PeerClient::Knock(const election::Dial& dial, std::function<void()> connected) {
+  using Outcome = election::Dialled::Outcome;
+  dialler_.Dial(dial.to, dial.window, [this, dial, connected = std::move(connected)](TcpOutcome outcome) {
     switch (outcome) {
       case TcpOutcome::kConnected:
-        return Identify(dial, deadline);
+        return connected();
       case TcpOutcome::kRefused:
         inbox_.Post(election::Dialled{dial.id, Outcome::kRefused, {}});
         return;
@@ -255,6 +259,12 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
                           dialled.outcome = Outcome::kAnswered;
                         } else if (FailureOf(status) == Failure::kRefused) {
                           dialled.outcome = Outcome::kRefused;  // it ended between the two connections
+                        } else if (FailureOf(status) == Failure::kClosed) {
+                          // Connected, and closed again without an answer: a process that is just dying does so, whose
+                          // listening socket is the last to go; so does one that does not like us. Does anybody listen
+                          // now?
+                          Knock({call->id, call->to, kLeastDialWindow}, [this, dialled] { inbox_.Post(dialled); });
+                          return Leave(&call->context);
                         }
                         inbox_.Post(dialled);
                         Leave(&call->context);

@@ -14,6 +14,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -81,6 +82,8 @@ class PeerClient final : public PeerSender {
 
   template <typename Wire, typename Response, typename Request, typename Method>
   void Begin(const election::SendRequest& envelope, const Request& request, Method method);
+  // Opens a TCP connection. Calls `connected` on the dialler's thread, or posts to the core why there is none.
+  void Knock(const election::Dial& dial, std::function<void()> connected);
   void Identify(const election::Dial& dial, Instant deadline);
 
   const election::Header header_;

@@ -2,6 +2,8 @@
 // Method: a PeerClient and a PeerService, each with a recorder behind it, joined by real gRPC over loopback. The test
 // plays both cores.
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <memory>
@@ -21,6 +23,15 @@ using namespace election;  // NOLINT: messages
 const Header kAsker{"hive", {"127.0.33.11", 77}, {"127.0.33.11", 7400}, 9};
 const Header kServer{"hive", {"127.0.33.12", 78}, {"127.0.33.12", 7400}, 0};
 const Claim kClaim{5, 1, {"127.0.33.12", 78}, {"127.0.33.12", 7400}, {"127.0.33.12", 6379}};
+
+// Accepts `count` connections, which wait in the listener's queue or are still to come, and closes each.
+void CloseNext(const Fd& listener, int count) {
+  while (count > 0) {
+    pollfd polled{listener.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&polled, 1, 5000), 1) << "nobody connected";
+    if (const Fd connection(::accept(listener.get(), nullptr, nullptr)); connection.valid()) --count;
+  }
+}
 
 class PeersTest : public testing::Test {
  protected:
@@ -145,6 +156,29 @@ TEST_F(PeersTest, DialFindsAMuteOne) {
   const auto listener = ListenTcp({"127.0.0.1", 0});
   ASSERT_TRUE(listener.ok());
   client.Dial({1, {"127.0.0.1", LocalEndpoint(*listener).port}, Millis(100)});
+  const auto dialled = here.Await<Dialled>();
+  ASSERT_TRUE(dialled);
+  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kMute);
+}
+
+// A process that dies between two calls of accept(): the connection is made, reset, and nobody listens any more.
+TEST_F(PeersTest, DialFindsADyingOne) {
+  auto listener = ListenTcp({"127.0.0.1", 0});
+  ASSERT_TRUE(listener.ok());
+  client.Dial({1, LocalEndpoint(*listener), Millis(1000)});
+  CloseNext(*listener, 2);  // the dial's own, then gRPC's
+  *listener = Fd();
+  const auto dialled = here.Await<Dialled>();
+  ASSERT_TRUE(dialled);
+  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kRefused);
+}
+
+// One that closes every connection of ours lives: it may not like our certificate.
+TEST_F(PeersTest, DialFindsOneThatClosesEveryConnection) {
+  auto listener = ListenTcp({"127.0.0.1", 0});
+  ASSERT_TRUE(listener.ok());
+  client.Dial({1, LocalEndpoint(*listener), Millis(1000)});
+  CloseNext(*listener, 2);
   const auto dialled = here.Await<Dialled>();
   ASSERT_TRUE(dialled);
   EXPECT_EQ(dialled->outcome, Dialled::Outcome::kMute);
