@@ -79,6 +79,7 @@ class Pod:
         self._binaries = binaries
         self._command_flags = command_flags
         os.makedirs(self.state_dir, exist_ok=True)
+        listen = f"{ip}:" if where is HERE else ""  # a pod in a network of its own listens on all addresses, as in a cluster
         secret = []
         if password:
             file = os.path.join(folder, "password")
@@ -88,8 +89,8 @@ class Pod:
         self.redis = Redis(folder, ip, password, redis_settings, where)
         self.coordinator = Process(f"coordinator {ip}", [
             os.path.join(binaries, "hive-coordinator"),
-            f"--listen={ip}:{addresses.COORDINATOR_PORT}",
-            f"--health-listen={ip}:{addresses.COORDINATOR_HEALTH_PORT}",
+            f"--listen={listen}{addresses.COORDINATOR_PORT}",
+            f"--health-listen={listen}{addresses.COORDINATOR_HEALTH_PORT}",
             f"--advertise-ip={ip}",
             f"--peers=dns:{dns.NAME}:{addresses.COORDINATOR_PORT}",
             f"--dns-server={dns_endpoint}",
@@ -99,8 +100,8 @@ class Pod:
         ], os.path.join(folder, "coordinator.log"), where)
         self.proxy = Process(f"proxy {ip}", [
             os.path.join(binaries, "hive-proxy"),
-            f"--listen={ip}:{addresses.PROXY_PORT}",
-            f"--health-listen={ip}:{addresses.PROXY_HEALTH_PORT}",
+            f"--listen={listen}{addresses.PROXY_PORT}",
+            f"--health-listen={listen}{addresses.PROXY_HEALTH_PORT}",
             f"--coordinator={ip}:{addresses.COORDINATOR_PORT}",
             "--threads=1",
             *secret, *proxy_flags,
