@@ -58,7 +58,12 @@ class Scene:
         self.load = load
         self.dataset_mb = dataset_mb
         self.cut_off = cut_off  # the pod that clients "a" use
+        self.began = time.monotonic()
         self.cut_span = None  # (from, until) when no packet passed between the sides
+
+    def begins(self):
+        """Called by a fault that takes long to prepare: gaps count from here."""
+        self.began = time.monotonic()
 
     def sleep(self, seconds):
         self.stack.sleep(seconds)
@@ -227,14 +232,20 @@ def discovery_down(scene):
 def sync_storm(scene):
     """Both followers are lost at once; two empty pods want everything from a leader that holds a large dataset."""
     _fill(scene)
-    before = scene.leader
+    scene.begins()
+    before, promotion = scene.leader, _replication_id(scene.leader)
     for pod in scene.followers:
         scene.stack.crash_pod(pod)
     new = [scene.stack.add_pod() for _ in scene.followers]
     for pod in new:
         scene.stack.wait_ready(pod, 300)
-    if scene.stack.leader() is not before:
+    if scene.stack.leader() is not before or _replication_id(before) != promotion:
         raise Broken(f"the full syncs deposed {before.ip}")
+
+
+def _replication_id(pod):
+    """Another one after every promotion."""
+    return next(line for line in pod.redis("INFO", "replication").split() if line.startswith(b"master_replid:"))
 
 
 class Broken(Exception):

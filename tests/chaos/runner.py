@@ -70,7 +70,7 @@ class Session:
         stack.wait_settled(_SETTLE_PATIENCE)
         scene = self._prepare()
         stack.sleep(_MARGIN)
-        since = time.monotonic()
+        scene.begins()
         broken = []
         try:
             fault.do(scene)
@@ -84,7 +84,7 @@ class Session:
         ops = [op for op in self._load.collect(stack.wait) if op.epoch == self._load.epoch]
         leader = stack.wait_settled(_SETTLE_PATIENCE)
         findings = checker.judge(ops, self._final(leader, ops))
-        return self._record(scene, ops, findings, since, until, settled_after, broken, self._missing(leader))
+        return self._record(scene, ops, findings, scene.began, until, settled_after, broken, self._missing(leader))
 
     def _prepare(self):
         """Every client on a fresh connection to where it may go, so that all runs begin alike."""
