@@ -74,6 +74,7 @@ ProcessId Coordinators::Start(PodId pod_id) {
   config.min_followers = pod.foreign() ? 0 : options_.min_followers;
   config.defer_to_fresher = options_.defer_to_fresher;
   if (options_.state_dir) config.memory = pod.remembered;
+  MutateConfig(bug_, config);
   c->brain = factory_(config);
   const ProcessId id = c->id;
   pod.process = id;
@@ -165,7 +166,8 @@ void Coordinators::Step(Coordinator& c, Event event) {
     config.self = c.identity;
     config.redis = pods_[c.pod].redis_endpoint();
     config.coordinator = pods_[c.pod].coordinator_endpoint();
-    MutateEvent(bug_, config, event);
+    config.hive = pods_[c.pod].hive;
+    MutateEvent(bug_, config, c.planted, event);
   }
   const Instant local = c.Local(queue_.now());
   const WallMicros wall =
@@ -173,10 +175,13 @@ void Coordinators::Step(Coordinator& c, Event event) {
   const bool tick = std::holds_alternative<election::Tick>(event);
   if (transcript_.on() && !tick) Log(c, "<- " + election::ToString(event));
   election::Actions actions = c.brain->Step(local, wall, event);
-  if (bug_ != PlantedBug::kNone) MutateActions(bug_, config, local, event, actions);
+  if (bug_ != PlantedBug::kNone) MutateActions(bug_, config, local, event, c.planted, actions);
   c.last_step = queue_.now();
   ++steps_;
-  if (!tick || !actions.empty()) c.state = c.brain->state(local);
+  if (!tick || !actions.empty()) {
+    c.state = c.brain->state(local);
+    MutateState(bug_, c.state);
+  }
   judge_.OnStep(c, event, actions);
   for (Action& action : actions) {
     if (transcript_.on()) Log(c, "   -> " + election::ToString(action));

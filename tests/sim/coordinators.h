@@ -50,6 +50,7 @@ struct Coordinator {
   election::LeaderView view;  // as last published
   SimTime view_at{0};
   std::vector<election::Event> inbox;  // while frozen
+  PlantedNotes planted;
   SimTime last_step{0};
 
   struct Call {

@@ -28,7 +28,9 @@ void Judge::Object(std::string rule, std::string text) {
 }
 
 void Judge::OnStart(const Coordinator& c) {
-  if (!pods_[c.pod].foreign()) watched_[c.id].c = &c;
+  if (pods_[c.pod].foreign()) return;
+  watched_[c.id].c = &c;
+  partition_.reset();  // a newcomer may turn the scales
 }
 
 void Judge::OnLeaveAsked(const Coordinator& c) {

@@ -98,6 +98,7 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     if (flag == "--plant") {
       if (!ParseBug(argv[i], arguments.bug)) return std::nullopt;
       arguments.expect_objection = true;
+      arguments.expect = Expectations::All();
       continue;
     }
     if (!ParseNumber(argv[i], number)) return std::nullopt;

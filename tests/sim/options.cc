@@ -157,7 +157,9 @@ void DrawWorld(Random& random, Options& options) {
 void DrawOddities(Random& random, Profile profile, Options& options) {
   const bool odd = profile == Profile::kOddities || profile == Profile::kEverything;
   const uint64_t all = (1u << kMemberSlots) - 1;
+  // Whichever slots are taken, one of them may lead.
   if (random.Percent(odd ? 40 : 4)) options.priority0 = static_cast<uint32_t>(random.Next() & all);
+  while (std::popcount(options.priority0) >= options.members) options.priority0 &= options.priority0 - 1;
   if (random.Percent(odd ? 40 : 4)) options.min_followers = static_cast<int>(random.Between(0, options.members - 1));
   if (random.Percent(odd ? 25 : 3)) options.refuses_client = static_cast<uint32_t>(random.Next() & all);
   if (random.Percent(odd ? 25 : 3)) options.refuses_config = static_cast<uint32_t>(random.Next() & all);
@@ -230,6 +232,8 @@ Options Draw(uint64_t seed, int members) {
   DrawScenario(random, profile, options);
   DrawFaults(random, profile, options);
   if (profile == Profile::kOnePartition) Prolong(random, options);
+  const bool one_fault = profile == Profile::kOneFault && options.scenario == Scenario::kOneFault;
+  if (one_fault && options.faults[0].kind == FaultKind::kKillCoordinator && random.Percent(60)) options.write_acks = 0;
   return options;
 }
 

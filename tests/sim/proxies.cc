@@ -31,8 +31,9 @@ Duration LeaseLength(const Options& options) { return options.leader_timeout * 7
 }  // namespace
 
 Proxies::Proxies(const Options& options, const Pods& pods, Coordinators& coordinators, Network& network,
-                 EventQueue& queue, Random& random)
-    : options_(options), pods_(pods), coordinators_(coordinators), network_(network), queue_(queue), random_(random) {
+                 EventQueue& queue, Random& random, PlantedBug bug)
+    : options_(options), pods_(pods), coordinators_(coordinators), network_(network), queue_(queue), random_(random),
+      bug_(bug) {
   coordinators_.on_publish = [this](const Coordinator& c) { Published(c); };
 }
 
@@ -159,6 +160,7 @@ void Proxies::Hear(PodId pod, const Answer& heard) {
   p.heard = queue_.now();
   proxy::WatchAnswer answer = heard.answer;
   answer.asked = p.questions.At(heard.echoed);
+  if (bug_ == PlantedBug::kLeaseFromReceipt) answer.asked = Now();
   p.view.Heard(Now(), heard.own, answer);
   if (on_view) on_view(pod);
 }

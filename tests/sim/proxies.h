@@ -15,6 +15,7 @@
 #include "tests/sim/event_queue.h"
 #include "tests/sim/network.h"
 #include "tests/sim/options.h"
+#include "tests/sim/planted.h"
 #include "tests/sim/pods.h"
 
 namespace hive::sim {
@@ -22,7 +23,7 @@ namespace hive::sim {
 class Proxies {
  public:
   Proxies(const Options& options, const Pods& pods, Coordinators& coordinators, Network& network, EventQueue& queue,
-          Random& random);
+          Random& random, PlantedBug bug);
 
   void Start(PodId pod);
   void Freeze(PodId pod) { rows_[pod].frozen = true; }
@@ -72,6 +73,7 @@ class Proxies {
   Network& network_;
   EventQueue& queue_;
   Random& random_;
+  PlantedBug bug_;
   std::vector<Proxy> rows_;  // by PodId
 };
 

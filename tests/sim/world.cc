@@ -15,7 +15,7 @@ World::World(const Options& options, BrainFactory factory, Transcript& transcrip
       redises_(options_, pods_, network_, queue_, random_, transcript_),
       judge_(options_, pods_, redises_, network_, queue_),
       coordinators_(options_, pods_, redises_, dns_, network_, queue_, random_, transcript_, judge_, bug, factory),
-      proxies_(options_, pods_, coordinators_, network_, queue_, random_),
+      proxies_(options_, pods_, coordinators_, network_, queue_, random_, bug),
       clients_(options_, pods_, redises_, proxies_, network_, queue_, random_, transcript_, judge_, bug),
       next_ip_(options.first_ip) {
   redises_.on_replace = [this](const Redis& replica, const Redis& source, const Content& incoming) {
