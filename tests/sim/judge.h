@@ -111,6 +111,7 @@ class Judge {
     bool fenced = false;
     SimTime last_step{0};
     std::optional<SimTime> slept_at;
+    size_t keys_read = 0;               // in its redis, as it was last told
     election::Discarded discards_seen;  // what it had said when it last dropped something
     bool warned = false;
     SimTime second_began{0};

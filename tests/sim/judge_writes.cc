@@ -169,9 +169,11 @@ void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
   const auto watched = watched_.find(pods_[replica.pod].process);
   if (watched == watched_.end() || !options_.expect.discards) return;
   Watched& w = watched->second;
-  // One that sleeps, has just begun, or has not itself pointed its redis there cannot have spoken.
+  // One that sleeps, has just begun, or has not itself pointed its redis there cannot have spoken; nor of what has come
+  // since it last read.
   const bool own = w.c->state.view.claim.redis == replica.master_endpoint;
-  if (!own || w.c->frozen || queue_.now() - w.c->started < Seconds(1)) return;
+  const size_t known = std::min(held.size(), w.keys_read);
+  if (!own || known <= common || w.c->frozen || queue_.now() - w.c->started < Seconds(1)) return;
   const Discarded& said = w.c->state.discarded;
   const std::string what =
       Who(w) + " drops " + std::to_string(held.size() - common) + " of " + std::to_string(held.size()) + " writes";
@@ -179,7 +181,7 @@ void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
   const bool foreign = replica.content.root != incoming.root;
   if (foreign && said.foreign <= w.discards_seen.foreign) Object("promise 6", what + " of another origin as its own");
   if (!foreign && replica.backlog) {
-    const int64_t truth = static_cast<int64_t>(held.size() - common) * kWriteBytes;
+    const int64_t truth = static_cast<int64_t>(known - common) * kWriteBytes;
     const int64_t told = said.bytes - w.discards_seen.bytes;
     if (told < truth - truth / 10 - kShortBy || told > truth * 2 + kLongBy) {
       Object("promise 6", what + ", " + std::to_string(truth) + " bytes, and speaks of " + std::to_string(told));
