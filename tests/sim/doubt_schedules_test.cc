@@ -164,9 +164,9 @@ TEST(Doubt, DISABLED_AllFollowersAreLostAndDnsIsSilent) {
     const int leader = world.Leader();
     world.dns().Fail(Seconds(6), false);
     world.CutBoth(0, 1, 3, Cut::kSilent);
-    EXPECT_TRUE(world.RunFor(Millis(1500)));
+    EXPECT_TRUE(world.RunFor(Millis(2500)));
     const size_t writes = Writes(world, leader);
-    EXPECT_TRUE(world.RunFor(Seconds(4)));
+    EXPECT_TRUE(world.RunFor(Seconds(3)));
     EXPECT_EQ(Writes(world, leader), writes) << "it is the one cut off";
   });
 }

@@ -70,6 +70,8 @@ void Judge::Learn(Watched& w, const Action& action) {
     w.targets[dial->id] = dial->to.ip;
   } else if (const auto* probe = std::get_if<ProbeRedis>(&action)) {
     w.targets[probe->id] = probe->redis.ip;
+  } else if (const auto* command = std::get_if<CommandRedis>(&action)) {
+    if (command->command.kind == RedisCommand::Kind::kReplicate) w.keys_known = w.keys_read;
   } else if (const auto* open = std::get_if<OpenFollow>(&action)) {
     w.follows[open->id] = open->to.ip;
   } else if (const auto* close = std::get_if<CloseStream>(&action)) {

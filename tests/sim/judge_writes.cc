@@ -172,7 +172,7 @@ void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
   // One that sleeps, has just begun, or has not itself pointed its redis there cannot have spoken; nor of what has come
   // since it last read.
   const bool own = w.c->state.view.claim.redis == replica.master_endpoint;
-  const size_t known = std::min(held.size(), w.keys_read);
+  const size_t known = std::min(held.size(), w.keys_known);
   if (!own || known <= common || w.c->frozen || queue_.now() - w.c->started < Seconds(1)) return;
   const Discarded& said = w.c->state.discarded;
   const std::string what =

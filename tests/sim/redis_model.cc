@@ -136,6 +136,7 @@ void Redises::DropLink(Redis& redis) {
   ++redis.epoch;
   redis.source = kNoId;
   redis.flowing = false;
+  redis.cut_at = SIZE_MAX;
   if (redis.link != Redis::Link::kNone) redis.link = Redis::Link::kDown;
 }
 
@@ -143,6 +144,7 @@ void Redises::DropLink(Redis& redis) {
 void Redises::DropReplicasOf(RedisId source) {
   for (Redis& replica : rows_) {
     if (!replica.alive || replica.source != source) continue;
+    replica.cut_at = std::min(replica.cut_at, rows_[source].content.log.size());
     if (!Reaches(rows_[source], replica)) continue;  // Cron notices once packets pass again
     const RedisId id = replica.id;
     const uint32_t epoch = replica.epoch;
@@ -271,7 +273,7 @@ void Redises::FinishSync(RedisId id, uint32_t epoch, Content snapshot, int64_t o
 void Redises::Feed(const Redis& source) {
   for (Redis& replica : rows_) {
     if (!replica.alive || replica.source != source.id || replica.link != Redis::Link::kUp || replica.flowing) continue;
-    const size_t upto = source.content.log.size();
+    const size_t upto = std::min(source.content.log.size(), replica.cut_at);
     if (replica.content.log.size() >= upto) continue;
     replica.flowing = true;
     const RedisId id = replica.id;

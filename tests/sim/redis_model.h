@@ -81,8 +81,9 @@ struct Redis {
   uint32_t epoch = 0;  // grows with every change of link: what was under way for an older one is void
   RedisId source = kNoId;
   Duration lag{0};
-  bool flowing = false;     // a transfer is scheduled
-  SimTime loading_from{0};  // kSyncing: the last part loads, and answers -LOADING
+  bool flowing = false;      // a transfer is scheduled
+  size_t cut_at = SIZE_MAX;  // its master has closed the link: no write beyond this one is on its way
+  SimTime loading_from{0};   // kSyncing: the last part loads, and answers -LOADING
 
   std::vector<Task> asleep;  // what arrived while stopped, in order
 

@@ -187,6 +187,21 @@ TEST_F(RedisModelTest, AParkedMasterFeedsTheReplicasItHas) {
   EXPECT_TRUE(redises_.Status(ids_[1]).link_up);
 }
 
+TEST_F(RedisModelTest, APromotionClosesTheLinksOfItsReplicasAtOnce) {
+  Promote(0);
+  Replicate(1, 0);
+  Run(Seconds(2));
+  Park(0);
+  Promote(0);
+  Write(0, 3);  // on a new history, before the replica has noticed
+  Run(std::chrono::microseconds(150));
+  EXPECT_EQ(Keys(1), 0u);
+  const int before = redises_.full_syncs();
+  Run(Seconds(2));
+  EXPECT_EQ(Keys(1), 3u);
+  EXPECT_EQ(redises_.full_syncs(), before) << "it continues where the histories part";
+}
+
 TEST_F(RedisModelTest, AStoppedRedisDoesOnWakingWhatItWasToldWhileStopped) {
   redises_.Stop(ids_[0]);
   redises_.WhenAwake(ids_[0], [this] { Promote(0); });
