@@ -38,7 +38,7 @@ void ExpectNothingLost(World& world, Duration within) {
 
 // ------------------------------------------------------------------------------------------------- handover
 
-TEST(Handover, DISABLED_ToTheOneThatWasAskedFor) {
+TEST(Handover, ToTheOneThatWasAskedFor) {
   Meant(3, [](World& world) {
     for (int round = 0; round < 5; ++round) {
       const int target = Followers(world)[round % 2];
@@ -52,7 +52,7 @@ TEST(Handover, DISABLED_ToTheOneThatWasAskedFor) {
   });
 }
 
-TEST(Handover, DISABLED_TheTargetFailsAndTheNextOneIsTaken) {
+TEST(Handover, TheTargetFailsAndTheNextOneIsTaken) {
   Meant(
       3,
       [](World& world) {
@@ -66,7 +66,7 @@ TEST(Handover, DISABLED_TheTargetFailsAndTheNextOneIsTaken) {
       [](Options& options) { options.scenario = Scenario::kMixed; });
 }
 
-TEST(Handover, DISABLED_ALaggingTargetIsWaitedFor) {
+TEST(Handover, ALaggingTargetIsWaitedFor) {
   Meant(
       2,
       [](World& world) {
@@ -79,7 +79,7 @@ TEST(Handover, DISABLED_ALaggingTargetIsWaitedFor) {
       [](Options& options) { options.lag_high = Millis(300); });
 }
 
-TEST(Handover, DISABLED_NewbornLeaderPunished) {
+TEST(Handover, NewbornLeaderPunished) {
   // The old leader falls asleep in the middle of its handover, and wakes with two followers in its head when the new
   // leader has none yet.
   for (const int64_t after_ms : {0, 2, 4, 6, 8, 12, 20}) {
@@ -97,7 +97,7 @@ TEST(Handover, DISABLED_NewbornLeaderPunished) {
   }
 }
 
-TEST(Handover, DISABLED_ARedisThatKnowsNoClientCommandHandsOverAsWell) {
+TEST(Handover, ARedisThatKnowsNoClientCommandHandsOverAsWell) {
   Meant(
       3,
       [](World& world) {
@@ -112,7 +112,7 @@ TEST(Handover, DISABLED_ARedisThatKnowsNoClientCommandHandsOverAsWell) {
 
 // -------------------------------------------------------------------------------------------------- leaving
 
-TEST(Leaving, DISABLED_SigtermOfTheLeadersPod) {
+TEST(Leaving, SigtermOfTheLeadersPod) {
   for (const int members : {2, 3, 5}) {
     Meant(members, [](World& world) {
       const int old = world.Leader();
@@ -127,7 +127,7 @@ TEST(Leaving, DISABLED_SigtermOfTheLeadersPod) {
   }
 }
 
-TEST(Leaving, DISABLED_SigtermOfAFollowersPodMovesNothing) {
+TEST(Leaving, SigtermOfAFollowersPodMovesNothing) {
   Meant(3, [](World& world) {
     const int leader = world.Leader();
     world.Terminate(Followers(world)[0], Seconds(1));
@@ -150,7 +150,7 @@ TEST(Leaving, DISABLED_SeveralAtOnce) {
   });
 }
 
-TEST(Leaving, DISABLED_RollingReplacement) {
+TEST(Leaving, RollingReplacement) {
   for (const int members : {2, 3, 5}) {
     Meant(members, [](World& world) {
       world.Roll();
@@ -161,7 +161,7 @@ TEST(Leaving, DISABLED_RollingReplacement) {
   }
 }
 
-TEST(Leaving, DISABLED_TheOnlyDataIsLeaving) {
+TEST(Leaving, TheOnlyDataIsLeaving) {
   // The successor is new and still empty: whoever has the data waits for its first sync before it goes.
   Meant(
       2,
@@ -183,7 +183,7 @@ TEST(Leaving, DISABLED_TheOnlyDataIsLeaving) {
       });
 }
 
-TEST(Leaving, DISABLED_PriorityZeroLeadsOnlyWhileNobodyElseCan) {
+TEST(Leaving, PriorityZeroLeadsOnlyWhileNobodyElseCan) {
   Meant(
       3,
       [](World& world) {
@@ -204,7 +204,7 @@ TEST(Leaving, DISABLED_PriorityZeroLeadsOnlyWhileNobodyElseCan) {
 
 // ------------------------------------------------------------------------------------------------- takeover
 
-TEST(Takeover, DISABLED_OnlyTheCoordinatorIsLost) {
+TEST(Takeover, OnlyTheCoordinatorIsLost) {
   for (const int members : {2, 3, 5}) {
     Meant(
         members,
@@ -223,7 +223,7 @@ TEST(Takeover, DISABLED_OnlyTheCoordinatorIsLost) {
   }
 }
 
-TEST(Takeover, DISABLED_TakeoversGhost) {
+TEST(Takeover, TakeoversGhost) {
   // The old master is stopped at some moment of the takeover; what was sent to it takes effect when it wakes, long
   // after another was promoted.
   for (int64_t after_us = 20'000; after_us <= 90'000; after_us += 7'000) {
@@ -283,7 +283,7 @@ TEST(Takeover, SlowPromotionLeftOut) {
       });
 }
 
-TEST(Takeover, DISABLED_TheFenceOutlivesItsOwner) {
+TEST(Takeover, TheFenceOutlivesItsOwner) {
   // A fenced leader's coordinator crashes: its redis must take writes again once it is promoted anew.
   Meant(
       3,

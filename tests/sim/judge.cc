@@ -315,7 +315,7 @@ std::optional<std::string> Judge::NotConverged() const {
   }
   if (leader == nullptr) {
     // Members of priority 0 begin no dataset.
-    const bool nobody_may = std::all_of(watched_.begin(), watched_.end(), [&](const auto& entry) {
+    const bool nobody_may = !watched_.empty() && std::all_of(watched_.begin(), watched_.end(), [&](const auto& entry) {
       const Redis* redis = redises_.OfPod(pods_[entry.second.c->pod]);
       return HasPriority0(entry.second) && redis != nullptr && redis->empty();
     });

@@ -33,12 +33,14 @@ struct Arguments {
   bool expect_objection = false;  // succeed when the judge objects: for planted bugs
   uint64_t max_failures = 1;
   Expectations expect = kToday;
+  std::optional<Scenario> only;  // of the seeds, those that draw this scenario
 };
 
 constexpr const char* kUsage =
     "hive_sim [--seeds N] [--first-seed S] [--members M] [--verbose] [--max-failures N]\n"
     "hive_sim --seed S [--members M]     replays one schedule with its transcript\n"
     "hive_sim --plant BUG [--seeds N]    succeeds when the judge objects to the planted bug\n"
+    "  --only SCENARIO     of those seeds, the ones that draw it: mixed, planned or one-fault\n"
     "  --expect RULE,..    which of the rules that may be off today are demanded: handover fencing durable discards\n"
     "                      orphans priority, or all, or none\n"
     "  --members 0 (default) draws 1 to 7; BUG is one of:";
@@ -91,6 +93,14 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     }
     if (++i >= argc) return std::nullopt;
     uint64_t number = 0;
+    if (flag == "--only") {
+      const std::string_view name = argv[i];
+      if (name == "mixed") arguments.only = Scenario::kMixed;
+      if (name == "planned") arguments.only = Scenario::kPlanned;
+      if (name == "one-fault") arguments.only = Scenario::kOneFault;
+      if (!arguments.only) return std::nullopt;
+      continue;
+    }
     if (flag == "--expect") {
       if (!ParseExpectations(argv[i], arguments.expect)) return std::nullopt;
       continue;
@@ -209,6 +219,7 @@ int Run(const Arguments& arguments) {
   Totals totals;
   for (uint64_t seed = arguments.first_seed; seed < arguments.first_seed + arguments.seeds; ++seed) {
     const Options options = DrawFor(arguments, seed);
+    if (arguments.only && options.scenario != *arguments.only) continue;
     Transcript quiet;
     const Outcome outcome = Simulate(options, MakeCore, arguments.bug, quiet);
     totals.Add(outcome);

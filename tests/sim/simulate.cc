@@ -34,6 +34,7 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
   SimTime begin{0};
   if (options.scenario != Scenario::kMixed) {
     // What is demanded of a calm world is demanded of a hive that stands.
+    world.RunFor(options.start_spread * (options.members + 1) + Millis(100));  // until everybody is there
     if (!world.RunUntilConverged(kFirstStand)) world.judge().OnDeadline();
     fine = world.RunFor(Millis(500));
     begin = world.now();
