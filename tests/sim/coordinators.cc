@@ -109,6 +109,7 @@ void Coordinators::Kill(ProcessId id, bool silently) {
   }
   c.brain.reset();
   judge_.OnKill(c);
+  if (!silently && on_closed) on_closed(c);
 }
 
 void Coordinators::AskLeave(ProcessId id) {

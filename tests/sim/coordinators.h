@@ -116,6 +116,8 @@ class Coordinators {
   // Called with every published view.
   std::function<void(const Coordinator&)> on_publish;
   std::function<void(const Coordinator&)> on_left;
+  // Called when a process has ended, its sockets closed.
+  std::function<void(const Coordinator&)> on_closed;
 
   uint64_t steps() const { return steps_; }
 

@@ -146,7 +146,7 @@ void Judge::CheckAcknowledged(const std::set<WriteId>& kept) {
   const std::string text = std::to_string(lost.size()) + " acknowledged writes are gone, the first is " +
                            std::to_string(lost.front()) + ", the last " + std::to_string(lost.back());
   if (options_.scenario == Scenario::kPlanned && options_.expect.handover) Object("promise 5", text);
-  if (options_.scenario != Scenario::kOneFault) return;
+  if (options_.scenario != Scenario::kOneFault || !options_.defer_to_fresher) return;
   const bool enough = options_.write_acks >= options_.members / 2;
   if (options_.expect.durable && enough) Object("promise 5", text);
   // Its redis lives, and is caught up with.

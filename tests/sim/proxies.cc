@@ -11,6 +11,8 @@ namespace {
 // A watched coordinator that says nothing for this share of leader_timeout is left for another.
 constexpr int kPatiencePercent = 40;
 constexpr Duration kTryOwnEvery = Seconds(1);
+// Between a member that could not be reached and the next one: kNextOtherDelay of proxy/leader/watch_client.h.
+constexpr Duration kNextOtherDelay = Millis(20);
 
 proxy::WriteState StateOf(election::WriteState state) {
   switch (state) {
@@ -35,6 +37,7 @@ Proxies::Proxies(const Options& options, const Pods& pods, Coordinators& coordin
     : options_(options), pods_(pods), coordinators_(coordinators), network_(network), queue_(queue), random_(random),
       bug_(bug) {
   coordinators_.on_publish = [this](const Coordinator& c) { Published(c); };
+  coordinators_.on_closed = [this](const Coordinator& c) { Closed(c); };
 }
 
 void Proxies::Start(PodId pod) {
@@ -97,6 +100,24 @@ void Proxies::WatchNext(PodId pod) {
   if (passage.fate != Fate::kArrives) return;
   const Coordinator* c = coordinators_.OfPod(pods_[passage.to]);
   if (c != nullptr) p.watched = c->id;
+}
+
+// A watch stream has been closed: another member is asked at once.
+void Proxies::Closed(const Coordinator& c) {
+  for (PodId pod = 0; pod < rows_.size(); ++pod) {
+    if (rows_[pod].watched != c.id || !pods_[pod].alive) continue;
+    if (network_.Between(pods_[c.pod], pods_[pod], Port::kCoordinator) != Cut::kNone) continue;
+    const Duration notice = network_.Latency(pods_[c.pod], pods_[pod]);
+    queue_.After(notice, [this, pod, watch = rows_[pod].watch] { Failover(pod, watch); });
+  }
+}
+
+void Proxies::Failover(PodId pod, uint64_t watch) {
+  Proxy& p = rows_[pod];
+  if (!pods_[pod].alive || p.frozen || p.watch != watch) return;
+  WatchNext(pod);
+  if (p.watched != kNoId) return Ask(pod);
+  queue_.After(kNextOtherDelay, [this, pod, next = p.watch] { Failover(pod, next); });
 }
 
 // A numbered question; the answer is the watched coordinator's next publication.

@@ -61,6 +61,8 @@ class Proxies {
   void Ask(PodId pod);
   void Watch(PodId pod);
   void WatchNext(PodId pod);
+  void Closed(const Coordinator& c);
+  void Failover(PodId pod, uint64_t watch);
   void Published(const Coordinator& c);
   void Tell(PodId pod, const Coordinator& c);
   void Hear(PodId pod, const Answer& answer);
