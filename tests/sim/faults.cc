@@ -91,11 +91,19 @@ void World::Inject(const Fault& fault) {
       return;
     case FaultKind::kForeignIp:
       return LoseIp(slot);
+    case FaultKind::kNewborn:
+      if (RedisOf(slot) == nullptr || !RedisOf(slot)->has_data()) return;
+      Partition(1u << slot, cut, false);
+      for (int each = 0; each < kMemberSlots; ++each) {
+        if (each != slot) KillRedis(each, Millis(50));
+      }
+      break;
   }
   // Cuts end by themselves.
   queue_.After(fault.lasts, [this, fault, slot] {
     judge_.OnFault();
     if (fault.kind == FaultKind::kPartition) return Partition(fault.mask, Cut::kNone, false);
+    if (fault.kind == FaultKind::kNewborn) return Partition(1u << slot, Cut::kNone, false);
     HealPair(slot, fault.other);
   });
 }

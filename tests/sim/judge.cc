@@ -239,7 +239,12 @@ void Judge::CheckReplicate(const Watched& w, const Redis* redis, const Endpoint&
 // ------------------------------------------------------------------------------------------- the data, the lease
 
 void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& incoming) {
-  if (violation_ || pods_[replica.pod].foreign()) return;
+  if (violation_) return;
+  if (pods_[replica.pod].foreign()) {
+    if (!pods_[source.pod].foreign())
+      Object("promise 1", "another hive's data, at " + pods_[replica.pod].ip + ", is replaced by this one's");
+    return;
+  }
   replaced_.push_back({queue_.now(), replica.id, source.id});
   if (!replica.has_data()) return;
   if (pods_[source.pod].foreign()) return CheckForeign(replica);

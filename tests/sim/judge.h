@@ -111,8 +111,8 @@ class Judge {
     bool fenced = false;
     SimTime last_step{0};
     std::optional<SimTime> slept_at;
-    size_t keys_read = 0;   // in its redis, as it was last told
-    size_t keys_known = 0;  // ... when it last pointed it at a master
+    size_t keys_read = 0;               // in its redis, as it was last told
+    size_t keys_known = 0;              // ... when it last pointed it at a master
     election::Discarded discards_seen;  // what it had said when it last dropped something
     bool warned = false;
     SimTime second_began{0};

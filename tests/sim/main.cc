@@ -33,14 +33,16 @@ struct Arguments {
   bool expect_objection = false;  // succeed when the judge objects: for planted bugs
   uint64_t max_failures = 1;
   Expectations expect = kToday;
-  std::optional<Scenario> only;  // of the seeds, those that draw this scenario
+  std::string expected;            // as given
+  std::optional<Profile> profile;  // rather than the drawn one
 };
 
 constexpr const char* kUsage =
     "hive_sim [--seeds N] [--first-seed S] [--members M] [--verbose] [--max-failures N]\n"
     "hive_sim --seed S [--members M]     replays one schedule with its transcript\n"
     "hive_sim --plant BUG [--seeds N]    succeeds when the judge objects to the planted bug\n"
-    "  --only SCENARIO     of those seeds, the ones that draw it: mixed, planned or one-fault\n"
+    "  --profile PROFILE   the kind of faults, rather than the drawn one: crashes redis partitions stalls dns scaling\n"
+    "                      purpose oddities planned one-fault one-partition newborn burst everything calm\n"
     "  --expect RULE,..    which of the rules that may be off today are demanded: handover fencing durable discards\n"
     "                      orphans priority, or all, or none\n"
     "  --members 0 (default) draws 1 to 7; BUG is one of:";
@@ -58,6 +60,13 @@ bool ParseBug(std::string_view text, PlantedBug& bug) {
     return true;
   }
   return false;
+}
+
+bool ParseProfile(std::string_view text, std::optional<Profile>& profile) {
+  for (int i = 0; i < kProfiles; ++i) {
+    if (text == Name(static_cast<Profile>(i))) profile = static_cast<Profile>(i);
+  }
+  return profile.has_value();
 }
 
 bool ParseExpectations(std::string_view text, Expectations& expect) {
@@ -78,7 +87,7 @@ bool ParseExpectations(std::string_view text, Expectations& expect) {
 }
 
 Options DrawFor(const Arguments& arguments, uint64_t seed) {
-  Options options = Draw(seed, arguments.members);
+  Options options = Draw(seed, arguments.members, arguments.profile);
   options.expect = arguments.expect;
   return options;
 }
@@ -93,16 +102,13 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     }
     if (++i >= argc) return std::nullopt;
     uint64_t number = 0;
-    if (flag == "--only") {
-      const std::string_view name = argv[i];
-      if (name == "mixed") arguments.only = Scenario::kMixed;
-      if (name == "planned") arguments.only = Scenario::kPlanned;
-      if (name == "one-fault") arguments.only = Scenario::kOneFault;
-      if (!arguments.only) return std::nullopt;
+    if (flag == "--profile") {
+      if (!ParseProfile(argv[i], arguments.profile)) return std::nullopt;
       continue;
     }
     if (flag == "--expect") {
       if (!ParseExpectations(argv[i], arguments.expect)) return std::nullopt;
+      arguments.expected = argv[i];
       continue;
     }
     if (flag == "--plant") {
@@ -150,14 +156,18 @@ int Replay(const Arguments& arguments) {
 }
 
 // The same schedule again, this time with a transcript: everything is drawn from the seed.
-void Explain(const Options& options, PlantedBug bug) {
+void Explain(const Arguments& arguments, const Options& options) {
   std::printf("%s", ToString(options).c_str());
   Transcript transcript(kTail);
-  const Outcome outcome = Simulate(options, MakeCore, bug, transcript);
+  const Outcome outcome = Simulate(options, MakeCore, arguments.bug, transcript);
   for (const std::string& line : transcript.lines()) std::printf("%s\n", line.c_str());
   if (outcome.violation) Print(*outcome.violation);
-  std::printf("replay: hive_sim --seed %llu --members %d\n", static_cast<unsigned long long>(options.seed),
-              options.members);
+  std::string replay =
+      "replay: hive_sim --seed " + std::to_string(options.seed) + " --members " + std::to_string(arguments.members);
+  if (arguments.profile) replay += std::string(" --profile ") + Name(*arguments.profile);
+  if (arguments.bug != PlantedBug::kNone) replay += std::string(" --plant ") + Name(arguments.bug);
+  if (!arguments.expected.empty()) replay += " --expect " + arguments.expected;
+  std::printf("%s\n", replay.c_str());
 }
 
 struct Totals {
@@ -219,7 +229,6 @@ int Run(const Arguments& arguments) {
   Totals totals;
   for (uint64_t seed = arguments.first_seed; seed < arguments.first_seed + arguments.seeds; ++seed) {
     const Options options = DrawFor(arguments, seed);
-    if (arguments.only && options.scenario != *arguments.only) continue;
     Transcript quiet;
     const Outcome outcome = Simulate(options, MakeCore, arguments.bug, quiet);
     totals.Add(outcome);
@@ -236,7 +245,7 @@ int Run(const Arguments& arguments) {
       Print(*outcome.violation);
       return 0;
     }
-    if (!arguments.verbose) Explain(options, arguments.bug);
+    if (!arguments.verbose) Explain(arguments, options);
     if (totals.failures >= arguments.max_failures) break;
   }
   totals.Print(std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());

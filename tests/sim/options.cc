@@ -2,31 +2,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <iterator>
 
 #include "common/base/random.h"
 
 namespace hive::sim {
 namespace {
-
-// How hard a schedule is: which faults it draws, so that most seeds concentrate on a few kinds rather than drown in
-// all.
-enum class Profile : uint8_t {
-  kCalm,
-  kCrashes,
-  kRedisOnly,
-  kPartitions,
-  kStalls,
-  kDns,
-  kScaling,
-  kOnPurpose,
-  kOddities,
-  kPlannedOnly,
-  kOneFault,
-  kOnePartition,
-  kBurst,
-  kEverything
-};
-constexpr int kProfiles = static_cast<int>(Profile::kEverything) + 1;
 
 std::vector<FaultKind> KindsOf(Profile profile) {
   using enum FaultKind;
@@ -53,9 +34,12 @@ std::vector<FaultKind> KindsOf(Profile profile) {
     case Profile::kPlannedOnly:
       return {kTerminate, kTerminate, kTerminateSeveral, kRoll, kHandover, kHandover};
     case Profile::kOneFault:
-      return {kKillRedis, kKillCoordinator, kKillPod, kCutPair, kStallCoordinator, kStallPod, kStopRedis};
+      return {kKillRedis, kKillCoordinator,  kKillCoordinator, kKillPod,
+              kCutPair,   kStallCoordinator, kStallPod,        kStopRedis};
     case Profile::kOnePartition:
       return {kPartition};
+    case Profile::kNewborn:
+      return {kNewborn, kNewborn, kNewborn, kKillCoordinator, kKillPod, kHandover};
     case Profile::kBurst:
     case Profile::kEverything:
       break;
@@ -74,7 +58,8 @@ Fault DrawFault(Random& random, const std::vector<FaultKind>& kinds, const Optio
   Fault fault;
   fault.kind = kinds[random.Below(kinds.size())];
   fault.at = Drawn(random, 200, ToMillis(options.safety) - 500);
-  fault.slot = random.Percent(45) ? kLeaderSlot : static_cast<int>(random.Below(options.members));
+  const bool one = options.scenario == Scenario::kOneFault;
+  fault.slot = random.Percent(one ? 75 : 45) ? kLeaderSlot : static_cast<int>(random.Below(options.members));
   fault.other = static_cast<int>(random.Below(options.members));
   fault.mask = static_cast<uint32_t>(random.Below(1u << options.members));
   fault.lasts = DrawnOutage(random);
@@ -109,6 +94,10 @@ Fault DrawFault(Random& random, const std::vector<FaultKind>& kinds, const Optio
       break;
     case FaultKind::kSlowRedis:
       fault.lasts = Drawn(random, 500, 4000);
+      break;
+    case FaultKind::kNewborn:
+      fault.at = Drawn(random, 3500, 6000);
+      fault.lasts = Drawn(random, 4000, 9000);
       break;
     default:
       break;
@@ -215,7 +204,7 @@ void Prolong(Random& random, Options& options) {
 
 }  // namespace
 
-Options Draw(uint64_t seed, int members) {
+Options Draw(uint64_t seed, int members, std::optional<Profile> wanted) {
   Random random(seed);
   Options options;
   options.seed = seed;
@@ -227,7 +216,9 @@ Options Draw(uint64_t seed, int members) {
   options.defer_to_fresher = !random.Percent(10);
   options.state_dir = random.Percent(70);
   DrawWorld(random, options);
-  const auto profile = static_cast<Profile>(random.Below(kProfiles));
+  const auto drawn_profile = static_cast<Profile>(random.Below(kProfiles));
+  const Profile profile = wanted.value_or(drawn_profile);
+  if (profile == Profile::kNewborn) options.empty_wait = Drawn(random, 2000, 4000);
   DrawOddities(random, profile, options);
   DrawScenario(random, profile, options);
   DrawFaults(random, profile, options);
@@ -235,6 +226,14 @@ Options Draw(uint64_t seed, int members) {
   const bool one_fault = profile == Profile::kOneFault && options.scenario == Scenario::kOneFault;
   if (one_fault && options.faults[0].kind == FaultKind::kKillCoordinator && random.Percent(60)) options.write_acks = 0;
   return options;
+}
+
+const char* Name(Profile profile) {
+  static constexpr const char* kNames[] = {"calm",      "crashes",       "redis",   "partitions", "stalls",
+                                           "dns",       "scaling",       "purpose", "oddities",   "planned",
+                                           "one-fault", "one-partition", "newborn", "burst",      "everything"};
+  static_assert(std::size(kNames) == kProfiles);
+  return kNames[static_cast<size_t>(profile)];
 }
 
 const char* Name(FaultKind kind) {
@@ -289,6 +288,8 @@ const char* Name(FaultKind kind) {
       return "slow redis";
     case FaultKind::kForeignIp:
       return "IP goes to another hive:";
+    case FaultKind::kNewborn:
+      return "everybody else restarts empty, cut off from";
   }
   return "?";
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,9 @@ enum class FaultKind : uint8_t {
   kWallJump,          // a wall clock jumps by `lasts`; `one_way`: back
   kSlowRedis,         // each command takes up to 40 to 400 ms, by `mask`
   kForeignIp,         // a pod's node is lost, and its IP goes to another hive's
+  kNewborn,           // one member is cut off, everybody else's redis restarts empty
 };
-inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kForeignIp) + 1;
+inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kNewborn) + 1;
 const char* Name(FaultKind kind);
 
 struct Fault {
@@ -65,6 +67,27 @@ struct Fault {
 };
 inline constexpr int kLeaderSlot = -1;
 std::string ToString(const Fault& fault);
+
+// Which faults a schedule draws, so that most seeds concentrate on a few kinds rather than drown in all.
+enum class Profile : uint8_t {
+  kCalm,
+  kCrashes,
+  kRedisOnly,
+  kPartitions,
+  kStalls,
+  kDns,
+  kScaling,
+  kOnPurpose,
+  kOddities,
+  kPlannedOnly,   // Scenario::kPlanned
+  kOneFault,      // Scenario::kOneFault
+  kOnePartition,  // Scenario::kOneFault
+  kNewborn,
+  kBurst,
+  kEverything
+};
+inline constexpr int kProfiles = static_cast<int>(Profile::kEverything) + 1;
+const char* Name(Profile profile);
 
 // What else the judge may demand of a schedule.
 enum class Scenario : uint8_t {
@@ -128,8 +151,8 @@ struct Options {
   std::vector<Fault> faults;
 };
 
-// All that the seed decides. `members` 0 = draw that too, 1 to 7.
-Options Draw(uint64_t seed, int members);
+// All that the seed decides. `members` 0 = draw that too, 1 to 7; and so with the profile.
+Options Draw(uint64_t seed, int members, std::optional<Profile> wanted = std::nullopt);
 std::string ToString(const Options& options);
 
 }  // namespace hive::sim

@@ -31,7 +31,6 @@ constexpr Plant kPlants[] = {
     {"takeover-no-catch-up", "promise 5"},
     {"key-ignores-age", "promise 1"},
     {"lineage-forgotten", "promise 5"},
-    {"promises-twice", "promise 2"},
     {"lease-from-receipt", "promise 2"},
     {"buffered-beats-renew", "promise 2"},
     {"forgets-discards", "promise 6"},
@@ -248,12 +247,6 @@ void MutateActions(PlantedBug bug, const Config& config, Instant now, const Even
     SayOpen(actions, /*holds_only=*/true);
   } else if (bug == PlantedBug::kLeavesAtOnce) {
     if (std::holds_alternative<LeaveAsked>(event)) actions.push_back(Left{});
-  } else if (bug == PlantedBug::kPromisesTwice) {
-    for (Action& action : actions) {
-      auto* answer = std::get_if<SendReply>(&action);
-      auto* prepare = answer == nullptr ? nullptr : std::get_if<PrepareReply>(&answer->reply);
-      if (prepare != nullptr) prepare->verdict = PrepareVerdict::kPrepared;
-    }
   }
 }
 

@@ -29,7 +29,6 @@ enum class PlantedBug : uint8_t {
   kTakeoverNoCatchUp,   // whoever takes over from a lost leader's redis takes that one for empty-handed
   kKeyIgnoresAge,       // of two leaders' datasets both look equally old
   kLineageForgotten,    // nobody tells the others of promotions after the first
-  kPromisesTwice,       // a member answers everybody's Prepare
   kLeaseFromReceipt,    // proxies count their lease from the answer, not from the question
   kBufferedBeatsRenew,  // followers count from the beat, not from the report that it echoes
   kForgetsDiscards,     // what is dropped is not counted

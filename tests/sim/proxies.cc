@@ -34,7 +34,12 @@ Duration LeaseLength(const Options& options) { return options.leader_timeout * 7
 
 Proxies::Proxies(const Options& options, const Pods& pods, Coordinators& coordinators, Network& network,
                  EventQueue& queue, Random& random, PlantedBug bug)
-    : options_(options), pods_(pods), coordinators_(coordinators), network_(network), queue_(queue), random_(random),
+    : options_(options),
+      pods_(pods),
+      coordinators_(coordinators),
+      network_(network),
+      queue_(queue),
+      random_(random),
       bug_(bug) {
   coordinators_.on_publish = [this](const Coordinator& c) { Published(c); };
   coordinators_.on_closed = [this](const Coordinator& c) { Closed(c); };
