@@ -259,6 +259,9 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
     Object("promise 1", "dataset wiped: " + what);
     return;
   }
+  // It got that behind its coordinator's back, from a master it had been told to replicate before, which still has it.
+  const auto owner = watched_.find(pods_[replica.pod].process);
+  if (owner != watched_.end() && owner->second.keys_known == 0) return;
   // A coordinator that restarts without memory cannot know how old its dataset is.
   if (!options_.state_dir) return;
   if (age_[replica.content.root] > age_[incoming.root] + kAgeSlack) {
