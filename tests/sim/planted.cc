@@ -29,7 +29,7 @@ constexpr Plant kPlants[] = {
     {"leaves-at-once", "handover"},
     {"takes-over-behind", "promise 5"},
     {"takeover-no-catch-up", "promise 5"},
-    {"key-ignores-age", "promise 1"},
+    {"key-inverts-age", "promise 1"},
     {"lineage-forgotten", "promise 5"},
     {"lease-from-receipt", "promise 2"},
     {"buffered-beats-renew", "promise 2"},
@@ -116,18 +116,21 @@ void SwitchLooksComplete(PlantedBug bug, Event& event) {
   if (bug == PlantedBug::kTakesOverBehind && take != nullptr) take->offset = 0;
 }
 
-void ForgetAge(MemberReport& report) {
-  report.dataset.age = Duration{0};
-  if (report.key) report.key->dataset.age = Duration{0};
+// Another's dataset looks ancient while it is new, and new when it is old.
+void InvertAge(Dataset& dataset) { dataset.age = dataset.age < Seconds(5) ? Seconds(100'000) : Duration{0}; }
+
+void InvertAge(MemberReport& report) {
+  InvertAge(report.dataset);
+  if (report.key) InvertAge(report.key->dataset);
 }
 
-void KeysIgnoreAge(Event& event) {
+void KeysInvertAge(Event& event) {
   if (auto* received = std::get_if<RequestReceived>(&event)) {
-    if (auto* greet = std::get_if<GreetRequest>(&received->request)) ForgetAge(greet->report);
-    if (auto* yield = std::get_if<YieldRequest>(&received->request)) yield->key.dataset.age = Duration{0};
+    if (auto* greet = std::get_if<GreetRequest>(&received->request)) InvertAge(greet->report);
+    if (auto* yield = std::get_if<YieldRequest>(&received->request)) InvertAge(yield->key.dataset);
   }
   if (auto* received = std::get_if<ReplyReceived>(&event)) {
-    if (auto* greet = std::get_if<GreetReply>(&received->reply)) ForgetAge(greet->report);
+    if (auto* greet = std::get_if<GreetReply>(&received->reply)) InvertAge(greet->report);
   }
 }
 
@@ -187,8 +190,8 @@ void MutateEvent(PlantedBug bug, const Config& config, const PlantedNotes& notes
     case PlantedBug::kTakesOverBehind:
     case PlantedBug::kTakeoverNoCatchUp:
       return SwitchLooksComplete(bug, event);
-    case PlantedBug::kKeyIgnoresAge:
-      return KeysIgnoreAge(event);
+    case PlantedBug::kKeyInvertsAge:
+      return KeysInvertAge(event);
     case PlantedBug::kLineageForgotten:
       return ForgetLineage(event);
     case PlantedBug::kBufferedBeatsRenew:

@@ -27,7 +27,7 @@ enum class PlantedBug : uint8_t {
   kLeavesAtOnce,        // a process that is told to stop stops
   kTakesOverBehind,     // neither leader nor successor looks whether the successor has everything
   kTakeoverNoCatchUp,   // whoever takes over from a lost leader's redis takes that one for empty-handed
-  kKeyIgnoresAge,       // of two leaders' datasets both look equally old
+  kKeyInvertsAge,       // of two leaders' datasets the younger one looks older
   kLineageForgotten,    // nobody tells the others of promotions after the first
   kLeaseFromReceipt,    // proxies count their lease from the answer, not from the question
   kBufferedBeatsRenew,  // followers count from the beat, not from the report that it echoes
