@@ -496,6 +496,7 @@ class Core::Impl {
   std::optional<Handover> handover_;  // while leading
   std::optional<Leaving> leaving_;
   std::optional<CallId> switch_call_;  // of the switch under way, if one is: its newest command
+  Identity last_leader_;  // whom this member followed last, or itself
   bool doubts_ = false;
   bool has_doubted_ = false;  // since it last followed or led undisturbed
   bool demoted_ = false;      // its redis was made a replica by another member while it led

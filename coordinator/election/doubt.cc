@@ -20,16 +20,13 @@ bool Core::Impl::HearsTooFew(Duration patience) const {
   int members = 1;
   int heard = 1;
   bool leader_missing = false;
-  const Identity leader = following_   ? following_->claim.leader
-                          : candidacy_ ? candidacy_->lost.leader
-                                       : proved_lost_.leader;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (!Counts(peer)) continue;
     ++members;
     // A refusal is no answer either: firewalls make them, too. A leader gives it the time that silence has.
     const bool hears = (leading_ || !peer.gone) && now_ - *peer.answered <= patience;
     heard += hears ? 1 : 0;
-    if (!hears && peer.identity == leader) leader_missing = true;
+    if (!hears && peer.identity == last_leader_) leader_missing = true;
   }
   if (members <= 2) return false;
   return 2 * heard < members || (2 * heard == members && leader_missing && role_ != Role::kLeading);

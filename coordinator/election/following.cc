@@ -18,6 +18,7 @@ void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
   joining_.since = now_;
   following_.emplace();
   following_->claim = claim;
+  last_leader_ = claim.leader;
   following_->heard = now_;
   following_->unplaced = !OwnStanding().available;
   EnterRole(Role::kFollowing, std::move(why));

@@ -134,7 +134,7 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
       }
       return;
     case Role::kPromoting:
-      if (winning_->promoting || IsForeign(claim, dataset, lineage)) return;
+      if (winning_->promoting || winning_->inherits || IsForeign(claim, dataset, lineage)) return;
       Release({}, ToString(claim) + " leads already", Duration{0});
       break;
     case Role::kJoining:

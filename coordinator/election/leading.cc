@@ -14,7 +14,8 @@ constexpr int kBeatsBeforeSettling = 3;
 
 void Core::Impl::Open(const RedisStatus& promoted) {
   const bool new_dataset = winning_->own.empty;
-  const bool known_dataset = dataset_.origin != 0 && Descends(lineage_, promoted);
+  // Promoted twice since it was last in step, its ids name none of the lineage; what it was before this promotion does.
+  const bool known_dataset = dataset_.origin != 0 && (Descends(lineage_, promoted) || winning_->own.term != 0);
   if (new_dataset || !known_dataset) {
     do {
       dataset_.origin = random_.Next();
@@ -45,6 +46,7 @@ void Core::Impl::Open(const RedisStatus& promoted) {
   frozen_.reset();
   proved_lost_ = {};
   leading_ = std::move(leading);
+  last_leader_ = config_.self;
   EnterRole(Role::kLeading,
             ToString(leading_->claim) + (new_dataset ? ", a new dataset" : "") + ", " + ToString(OwnStanding()));
   leading_->writes = JudgeWrites();

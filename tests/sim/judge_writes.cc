@@ -73,6 +73,10 @@ void Judge::CheckSides(const Redis& redis, WriteId write) {
   const SimTime now = queue_.now();
   const Duration since = now - partition_->since;
   const int side = static_cast<int>(partition_->mask >> pods_[redis.pod].slot & 1u);
+  // Whoever starts behind the cut counts on its side: members that nobody knew before may turn the scales.
+  const bool joined = std::any_of(watched_.begin(), watched_.end(),
+                                  [&](const auto& entry) { return entry.second.c->started > partition_->since; });
+  if (joined) return;
   if (side == partition_->writing_side || since > options_.doubt_timeout - options_.leader_timeout) return;
   const Duration allowed = options_.leader_timeout / 2 + Reaction(options_);
   if (side == partition_->leader_side && since <= allowed) return;
