@@ -390,6 +390,8 @@ void Judge::OnEnd() {
       if (request + 50 < w.c->last_request)
         Object("sanity", Who(w) + " never answered request " + std::to_string(request));
     }
+    if (!w.refused.empty() && w.c->state.refused_commands.empty())
+      Object("sanity", Who(w) + " says nowhere that its redis refused a command: " + w.refused);
     if (w.c->state.role != Role::kLeading) continue;
     if (converged_ && w.c->view.claim.leader != converged_->leader)
       Object("promise 4", "the leadership moved without a cause");

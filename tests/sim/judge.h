@@ -115,6 +115,7 @@ class Judge {
     size_t keys_known = 0;              // ... when it last pointed it at a master
     election::Discarded discards_seen;  // what it had said when it last dropped something
     bool warned = false;
+    std::string refused;  // what its redis said when it last did not know a command
     SimTime second_began{0};
     int sent = 0;
   };

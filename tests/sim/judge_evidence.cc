@@ -25,6 +25,8 @@ void Judge::Learn(Watched& w, const Event& event) {
   };
   if (const auto* listed = std::get_if<PeersListed>(&event)) {
     w.listed = listed->listed;
+  } else if (const auto* done = std::get_if<RedisDone>(&event)) {
+    if (!done->ok && done->error.starts_with("ERR unknown command")) w.refused = done->error;
   } else if (const auto* reported = std::get_if<RedisReported>(&event)) {
     w.keys_read = static_cast<size_t>(reported->status.keys);
   } else if (const auto* request = std::get_if<RequestReceived>(&event)) {

@@ -346,5 +346,30 @@ TEST_F(DiscardTest, ObjectsToDataOfAnotherHive) {
   ExpectObjection("promise 1");
 }
 
+class RefusalTest : public LedTest {
+ protected:
+  RefusalTest() : LedTest(Refusing()) {}
+  static Options Refusing() {
+    Options options = Calm();
+    options.refuses_client = 1u << 1;
+    return options;
+  }
+};
+
+TEST_F(RefusalTest, ObjectsToARefusalThatIsShownNowhere) {
+  Say(kB, Tell(RedisCommand::Kind::kPause, Millis(100)));
+  Publish(WriteState::kOpen, Millis(100));
+  world_.judge().OnEnd();
+  ExpectObjection("sanity");
+}
+
+TEST_F(RefusalTest, AcceptsOneThatIsShown) {
+  script_.members[kB].state.refused_commands["CLIENT PAUSE"] = "ERR unknown command";
+  Say(kB, Tell(RedisCommand::Kind::kPause, Millis(100)));
+  Publish(WriteState::kOpen, Millis(100));
+  world_.judge().OnEnd();
+  ExpectNone();
+}
+
 }  // namespace
 }  // namespace hive::sim

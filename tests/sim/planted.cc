@@ -37,6 +37,7 @@ constexpr Plant kPlants[] = {
     {"followers-uncounted", "promise 2"},
     {"priority-unknown", "promise 4"},
     {"any-hive", "promise 1"},
+    {"hides-refusals", "sanity"},
 };
 static_assert(std::size(kPlants) == static_cast<size_t>(kPlantedBugs));
 
@@ -170,6 +171,7 @@ void MutateConfig(PlantedBug bug, Config& config) {
 
 void MutateState(PlantedBug bug, State& state) {
   if (bug == PlantedBug::kForgetsDiscards) state.discarded = {};
+  if (bug == PlantedBug::kHidesRefusals) state.refused_commands.clear();
 }
 
 void MutateEvent(PlantedBug bug, const Config& config, const PlantedNotes& notes, Event& event) {

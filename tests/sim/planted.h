@@ -35,8 +35,9 @@ enum class PlantedBug : uint8_t {
   kFollowersUncounted,  // --min-followers is not passed on
   kPriorityUnknown,     // --priority is not passed on
   kAnyHive,             // the hive's name in messages is not looked at
+  kHidesRefusals,       // what redis refuses is not shown
 };
-inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kAnyHive) + 1;
+inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kHidesRefusals) + 1;
 const char* Name(PlantedBug bug);
 // The promise that the bug breaks: what the judge must name.
 const char* BrokenRule(PlantedBug bug);
