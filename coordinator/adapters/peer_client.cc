@@ -321,6 +321,7 @@ class PeerClient::FollowStream final : public grpc::ClientBidiReactor<v1::Follow
       if (ok && !beat.ok()) context_.TryCancel();  // the next read fails
       if (ok) {
         if (!told_ && beat.ok()) (void)client_.inbox_.Offer(election::BeatReceived{id, *std::move(beat)});
+        HandToGrpc(this);
         StartRead(&response_);
         return;
       }
