@@ -75,11 +75,11 @@ class Tls(scenario.Scenario):
         pod = self.start_tls_hive(1)
         for flags in ([], self.files.flags()):
             for port in (addresses.COORDINATOR_HEALTH_PORT, addresses.PROXY_HEALTH_PORT):
-                run = subprocess.run([_COORDINATOR, "health", "readiness", f"--target={pod.ip}:{port}", *flags],
+                run = subprocess.run([_COORDINATOR, "health", "liveness", f"--target={pod.ip}:{port}", *flags],
                                      capture_output=True, text=True, timeout=15, check=False)
                 self.assertEqual((run.returncode, run.stderr), (0, ""), run.stdout)
         target = f"--target={pod.ip}:{addresses.COORDINATOR_PORT}"
-        self.assertTrue(pod.healthy("readiness", addresses.COORDINATOR_PORT))
+        self.assertTrue(pod.healthy("liveness", addresses.COORDINATOR_PORT))
 
         other = Authority(os.path.join(self.hive.folder, "other")).issue("other")
         for flags in ([], other.flags()):
