@@ -1,7 +1,6 @@
 #include "proxy/upstream/write_acks.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <utility>
 
@@ -9,30 +8,40 @@
 #include "proxy/resp/replies.h"
 
 namespace hive::proxy {
+namespace {
+
+const std::string& InfoRequest() {
+  static const std::string request = resp::MakeRequest({"INFO", "replication"});
+  return request;
+}
+
+}  // namespace
 
 WriteAcks::WriteAcks(Poller& poller, Options options, std::function<void()> leader_refused)
     : poller_(poller),
       options_(std::move(options)),
       leader_refused_(std::move(leader_refused)),
+      link_(poller, options_.credentials,
+            {[this] { OnUp(); }, [this](const resp::Reply& reply) { OnReply(reply); },
+             [this](const std::string& why) { Broken(why); }}),
+      former_(poller, options_.credentials,
+              {[this] { AskFormer(); }, [this](const resp::Reply& reply) { OnFormerReply(reply); },
+               [this](const std::string& why) {
+                 LogDebug("acks", "the former leader's redis says no more", {{"why", why}});
+                 ForgetFormer();
+               }}),
       begin_(poller, [this] { Begin(); }),
-      guard_(poller, [this] { Broken("no answer"); }) {}
+      guard_(poller, [this] { Broken("no answer"); }),
+      ask_former_(poller, [this] { AskFormer(); }) {}
 
-void WriteAcks::SetLeader(const Endpoint& redis) {
-  redis_ = redis;
-  if (link_) link_->Close();
-  under_way_ = false;
-  asked_.clear();
-  guard_.Stop();
-  broken_since_ = {};
-  for (Waiter* waiter : current_) waiter->ack_list = &next_;
-  next_.splice(next_.begin(), current_);
-}
+// ---------------------------------------------------------------------------------------------------------------------
+// Waiters
 
-void WriteAcks::Join(Waiter& waiter) {
+void WriteAcks::Add(std::list<Waiter*>& list, Waiter& waiter) {
   if (waiter.ack_list != nullptr) return;
-  waiter.ack_list = &next_;
-  waiter.ack_at = next_.insert(next_.end(), &waiter);
-  if (!under_way_ && !begin_.running()) begin_.Start(poller_.Now());
+  waiter.ack_list = &list;
+  waiter.ack_at = list.insert(list.end(), &waiter);
+  if (&list == &next_) BeginSoon();
 }
 
 void WriteAcks::Leave(Waiter& waiter) {
@@ -41,92 +50,77 @@ void WriteAcks::Leave(Waiter& waiter) {
   waiter.ack_list = nullptr;
 }
 
+void WriteAcks::MoveAll(std::list<Waiter*>& from, std::list<Waiter*>& to) {
+  for (Waiter* waiter : from) waiter->ack_list = &to;
+  to.splice(to.end(), from);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Rounds
+
+void WriteAcks::BeginSoon() {
+  if (!under_way_ && !begin_.running()) begin_.Start(poller_.Now());
+}
+
 void WriteAcks::Begin() {
-  if (under_way_ || next_.empty()) return;
-  if (!link_ || !link_->up()) return Connect();
-  for (Waiter* waiter : next_) {
-    waiter->ack_list = &current_;
-    waiter->OnAckRoundBegins();
+  if (under_way_ || connecting_ || next_.empty()) return;
+  if (!link_.up()) {
+    connecting_ = true;
+    guard_.StartIn(kAnswerGrace);
+    return link_.Connect(redis_);
   }
-  current_.splice(current_.end(), next_);
+  for (Waiter* waiter : next_) waiter->OnAckRoundBegins();
+  MoveAll(next_, current_);
   under_way_ = true;
-  std::string request = resp::MakeRequest({sharded_publish_ ? "SPUBLISH" : "PUBLISH", kChannel, ""});
-  resp::AppendRequest(&request, {"WAIT", std::to_string(options_.replicas),
-                                 std::to_string(std::max<int64_t>(1, ToMillis(options_.timeout)))});
+  guard_.StartIn(options_.timeout + kAnswerGrace);
+  std::string requests;
+  if (poller_.Now() - history_read_ >= kHistoryAge) AskHistory(&requests);
   asked_.push_back(Asked::kPublish);
   asked_.push_back(Asked::kWait);
-  guard_.StartIn(options_.timeout + kAnswerGrace);
-  // Some 100 bytes on a connection that owes nothing: the socket buffer takes them whole.
-  if (link_->Write(request) != static_cast<ssize_t>(request.size())) Broken("the connection broke");
+  resp::AppendRequest(&requests, {sharded_publish_ ? "SPUBLISH" : "PUBLISH", kChannel, ""});
+  resp::AppendRequest(&requests, {"WAIT", std::to_string(options_.replicas),
+                                  std::to_string(std::max<int64_t>(1, ToMillis(options_.timeout)))});
+  link_.Send(requests);  // last: it may end in Broken
 }
 
-// The link before is not in a callback here, so it may go: only timers come this way.
-void WriteAcks::Connect() {
-  if (link_ && guard_.running()) return;  // it is being connected
-  received_.clear();
-  scanner_ = {};
-  asked_.clear();
-  link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
-  guard_.StartIn(kAnswerGrace);
-  if (const absl::Status status = link_->Connect(redis_); !status.ok()) Broken(std::string(status.message()));
+void WriteAcks::OnUp() {
+  std::string request;
+  AskHistory(&request);
+  link_.Send(request);
 }
 
-void WriteAcks::OnLinkUp() {
-  guard_.Stop();
-  if (!options_.password.empty()) {
-    const std::string request = options_.user.empty() ? resp::MakeRequest({"AUTH", options_.password})
-                                                      : resp::MakeRequest({"AUTH", options_.user, options_.password});
-    asked_.push_back(Asked::kAuth);
-    if (link_->Write(request) != static_cast<ssize_t>(request.size())) return Broken("the connection broke");
-  }
-  Begin();
+void WriteAcks::AskHistory(std::string* requests) {
+  history_read_ = poller_.Now();
+  asked_.push_back(Asked::kInfo);
+  *requests += InfoRequest();
 }
 
-void WriteAcks::OnLinkDown(const absl::Status& why) { Broken(std::string(why.message())); }
-
-void WriteAcks::OnLinkReadable() {
-  char buffer[4096];
-  const ssize_t n = link_->Read(buffer, sizeof buffer);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return Broken("the server closed the connection");
-  received_.append(buffer, static_cast<size_t>(n));
-  while (!received_.empty()) {
-    switch (scanner_.Scan(received_)) {
-      case resp::ReplyStatus::kIncomplete:
-        return;
-      case resp::ReplyStatus::kError:
-        return Broken("what listens there does not speak RESP");
-      case resp::ReplyStatus::kReply:
-        break;
-    }
-    const std::string reply = received_.substr(0, scanner_.size());
-    const bool goes_on = OnReply(scanner_.reply(reply));
-    if (!goes_on) return;
-    received_.erase(0, reply.size());
-  }
-}
-
-// False: the connection is no more.
-bool WriteAcks::OnReply(const resp::Reply& reply) {
-  if (asked_.empty()) {
-    Broken("an answer that nobody asked for");
-    return false;
-  }
+void WriteAcks::OnReply(const resp::Reply& reply) {
+  if (asked_.empty()) return Broken("an answer that nobody asked for");
   const Asked asked = asked_.front();
   asked_.pop_front();
   if (!reply.error().empty()) {
-    const std::string why(reply.error());
     // "-UNBLOCKED", or "-ERR WAIT cannot be used with replica instances": demoted.
     if (asked == Asked::kWait) leader_refused_();
-    Broken(why);
-    return false;
+    return Broken(std::string(reply.error()));
   }
-  if (asked != Asked::kWait) return true;
-  int confirmed = 0;
-  const std::string_view bytes = reply.bytes();
-  std::from_chars(bytes.data() + 1, bytes.data() + bytes.size(), confirmed);
-  End({confirmed >= options_.replicas, confirmed});
-  return true;
+  switch (asked) {
+    case Asked::kInfo:
+      // Asked in the moment of its demotion it tells of what it is now; what counts is what it wrote under.
+      if (ReplicationId read = ReplicationId::FromInfo(reply.bytes()); read.is_master) history_ = std::move(read);
+      if (!connecting_) return;
+      connecting_ = false;
+      guard_.Stop();
+      return Begin();
+    case Asked::kPublish:
+      return;
+    case Asked::kWait: {
+      int confirmed = 0;
+      const std::string_view bytes = reply.bytes();
+      std::from_chars(bytes.data() + 1, bytes.data() + bytes.size(), confirmed);
+      return End({confirmed >= options_.replicas, confirmed});
+    }
+  }
 }
 
 void WriteAcks::End(const AckResult& result) {
@@ -139,18 +133,17 @@ void WriteAcks::End(const AckResult& result) {
     waiter.OnAckRoundEnds(result);
   }
   under_way_ = false;
-  if (!next_.empty()) begin_.Start(poller_.Now());
+  if (!next_.empty()) BeginSoon();
 }
 
 // Nobody knows how the round under way would have ended: it is begun again on another connection, for as long as
 // replicas have to confirm.
 void WriteAcks::Broken(const std::string& why) {
   guard_.Stop();
-  if (link_) link_->Close();
+  link_.Close();
   asked_.clear();
-  under_way_ = false;
-  for (Waiter* waiter : current_) waiter->ack_list = &next_;
-  next_.splice(next_.begin(), current_);
+  under_way_ = connecting_ = false;
+  MoveAll(current_, next_);
   if (next_.empty()) return;
   if (broken_since_ == Instant{}) broken_since_ = poller_.Now();
   if (poller_.Now() - broken_since_ >= options_.timeout) {
@@ -162,11 +155,8 @@ void WriteAcks::Broken(const std::string& why) {
 }
 
 void WriteAcks::GiveUp() {
-  for (Waiter* waiter : next_) {
-    waiter->ack_list = &current_;
-    waiter->OnAckRoundBegins();
-  }
-  current_.splice(current_.end(), next_);
+  for (Waiter* waiter : next_) waiter->OnAckRoundBegins();
+  MoveAll(next_, current_);
   End({});
 }
 
@@ -175,6 +165,52 @@ void WriteAcks::Complain(const std::string& why) {
   next_complaint_ = poller_.Now() + kComplaintInterval;
   LogWarning("acks", "writes are not confirmed: their clients are told -UNCONFIRMED",
              {{"why", why}, {"wanted", options_.replicas}, {"redis", ToString(redis_)}});
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Leaders
+
+void WriteAcks::SetLeader(const Endpoint& redis, bool handed_over) {
+  ForgetFormer();
+  inherits_ = false;
+  MoveAll(current_, inherited_);
+  MoveAll(next_, inherited_);
+  written_under_ = std::exchange(history_, {}).id;
+  link_.Close();
+  asked_.clear();
+  guard_.Stop();
+  under_way_ = false;
+  broken_since_ = {};
+  // The former one's link may be stuck behind a PUBLISH that its pause has caught: it is asked on another.
+  if (handed_over && !written_under_.empty()) former_.Connect(redis_);
+  redis_ = redis;
+  // The new one's history must be known before anybody can be asked about.
+  connecting_ = true;
+  guard_.StartIn(kAnswerGrace);
+  link_.Connect(redis_);
+}
+
+void WriteAcks::ForgetFormer() {
+  ask_former_.Stop();
+  former_.Close();
+}
+
+void WriteAcks::AskFormer() { former_.Send(InfoRequest()); }
+
+void WriteAcks::OnFormerReply(const resp::Reply& reply) {
+  if (!reply.error().empty()) return ForgetFormer();
+  const ReplicationId former = ReplicationId::FromInfo(reply.bytes());
+  if (!former.IsPartOf(history_, written_under_)) {
+    LogDebug("acks", "the former leader's redis is not part of the new one's history yet",
+             {{"id", former.id}, {"second", former.second}, {"leader", history_.id}, {"wrote", written_under_}});
+    return ask_former_.StartIn(kFormerDelay);
+  }
+  ForgetFormer();
+  inherits_ = true;
+  if (inherited_.empty()) return;
+  LogInfo("acks", "writes to the former leader are in the new one's history", {{"waiting", inherited_.size()}});
+  MoveAll(inherited_, next_);
+  BeginSoon();
 }
 
 }  // namespace hive::proxy

@@ -10,6 +10,10 @@
 // nobody has subscribed to. That is behind every write whose reply had been read when the round began, and replicas
 // confirm in order. SPUBLISH where the server has it, since PSUBSCRIBE * would see a PUBLISH.
 //
+// When leadership is handed over, whoever waits (inherited_) may be confirmed by the new leader's replicas just as
+// well, if the new leader has it all: which is so once the former leader's redis has resynchronised with it partially.
+// That one is asked until it says so (replication_id.h); else they are never told, and give up by themselves.
+//
 // Of a waiter it knows nothing: a client's own link is one today, a shared lane may be one.
 //
 // Thread rule: the poller's thread. One per event loop.
@@ -18,15 +22,15 @@
 #include <deque>
 #include <functional>
 #include <list>
-#include <memory>
 #include <string>
+#include <string_view>
 
-#include "absl/status/status.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "common/net/poller.h"
 #include "proxy/resp/reply_scanner.h"
-#include "proxy/upstream/link.h"
+#include "proxy/upstream/control_link.h"
+#include "proxy/upstream/replication_id.h"
 
 namespace hive::proxy {
 
@@ -36,13 +40,19 @@ struct AckResult {
   int confirmed = 0;   // how many did
 };
 
-class WriteAcks final : private Link::Owner {
+class WriteAcks {
  public:
   static constexpr std::string_view kChannel = "__hive:write-acks";
   // A round answered this much later than WAIT's own timeout is not answered: redis or the connection is gone.
   static constexpr Duration kAnswerGrace = Millis(500);
   // Between two attempts at a connection.
   static constexpr Duration kRetryDelay = Millis(20);
+  // How often the redis of a leader that has handed over is asked whether its successor has it all: it is told to
+  // resynchronise within milliseconds.
+  static constexpr Duration kFormerDelay = Millis(5);
+  // A master without replicas takes a new id when the first one comes: so its id is read again with a round when what
+  // is known is older than this.
+  static constexpr Duration kHistoryAge = Millis(100);
   // Between two complaints in the log.
   static constexpr Duration kComplaintInterval = Seconds(10);
 
@@ -64,37 +74,42 @@ class WriteAcks final : private Link::Owner {
   struct Options {
     int replicas = 1;               // that must confirm, at least 1
     Duration timeout = Seconds(1);  // that they have for it
-    std::string user;               // of the connection; empty: the default user
-    std::string password;
+    ControlLink::Credentials credentials;
   };
 
   // `leader_refused`: redis says that it does not lead (any more).
   WriteAcks(Poller& poller, Options options, std::function<void()> leader_refused);
 
-  // From now on this redis is asked. Who waited for the one before is never told: Leave.
-  void SetLeader(const Endpoint& redis);
+  // From now on this redis is asked. `handed_over`: who waited for the one before may be confirmed yet, for as long as
+  // ForgetFormer is not called; else they must Leave, and are never told.
+  void SetLeader(const Endpoint& redis, bool handed_over);
+  void ForgetFormer();
   // Redis 7: there is SPUBLISH.
   void UseShardedPublish(bool use) { sharded_publish_ = use; }
 
   // Waits for the next round. Harmless when it waits already.
-  void Join(Waiter& waiter);
+  void Join(Waiter& waiter) { Add(next_, waiter); }
+  // Of a write to the redis of the leader that has handed over.
+  void JoinFormer(Waiter& waiter) { Add(inherits_ ? next_ : inherited_, waiter); }
   void Leave(Waiter& waiter);
 
  private:
-  enum class Asked : uint8_t { kAuth, kPublish, kWait };
+  enum class Asked : uint8_t { kInfo, kPublish, kWait };
 
-  void OnLinkUp() override;
-  void OnLinkReadable() override;
-  void OnLinkWritable() override {}
-  void OnLinkDown(const absl::Status& why) override;
-
+  void Add(std::list<Waiter*>& list, Waiter& waiter);
+  void MoveAll(std::list<Waiter*>& from, std::list<Waiter*>& to);
+  void BeginSoon();
   void Begin();
-  void Connect();
-  bool OnReply(const resp::Reply& reply);
+  void OnUp();
+  void AskHistory(std::string* requests);
+  void OnReply(const resp::Reply& reply);
   void End(const AckResult& result);
   void Broken(const std::string& why);
   void GiveUp();
   void Complain(const std::string& why);
+
+  void AskFormer();
+  void OnFormerReply(const resp::Reply& reply);
 
   Poller& poller_;
   const Options options_;
@@ -107,12 +122,20 @@ class WriteAcks final : private Link::Owner {
   bool under_way_ = false;
   Instant broken_since_{};  // no round has ended since then, for want of an answer; 0: all is well
 
-  std::unique_ptr<Link> link_;
+  ControlLink link_;
+  ReplicationId history_;  // of the leader's redis, as a master; empty before it has said so
+  Instant history_read_{};
   std::deque<Asked> asked_;
-  std::string received_;
-  resp::ReplyScanner scanner_;
+  bool connecting_ = false;
+
+  std::list<Waiter*> inherited_;  // who waited for the leader before
+  bool inherits_ = false;         // ... whose history is part of this one's
+  ControlLink former_;
+  std::string written_under_;  // id of the history that the former leader wrote
+
   Timer begin_;  // at the end of the loop's turn: whoever joins within it is in the same round
   Timer guard_;
+  Timer ask_former_;
   Instant next_complaint_{};
 };
 

@@ -255,8 +255,7 @@ void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
   if (closed_) return;
-  // Nobody can say any more how many replicas had what it wrote.
-  if (link_is_former_ && (!session_.AwaitsReplies() || withheld_ == Withheld::kForAcks)) EndLink(LinkEnd::kCut);
+  if (link_is_former_ && !session_.AwaitsReplies()) EndLink(LinkEnd::kCut);
   if (closed_) return;
   if (!link_ && session_.WantsLink() && loop_.gates().leader) OpenLink();
   if (closed_) return;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "common/net/socket.h"
 #include "proxy/resp/replies.h"
 #include "proxy/worker/client.h"
 #include "proxy/worker/event_loop.h"
@@ -79,6 +80,7 @@ void Client::EndLink(LinkEnd end) {
   const bool was_former = std::exchange(link_is_former_, false);
   // No client tries again before the probe, which sets the pace, has seen a master.
   if (!was_former && (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady)) loop_.SuspectLeader();
+  const bool awaited_confirmation = withheld_ == Withheld::kForAcks;
   replies_ = {};
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;
@@ -86,7 +88,14 @@ void Client::EndLink(LinkEnd end) {
   judged_ = in_round_ = covered_ = 0;
   if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
-  if (!session_.LinkEnded(end, last_answer, loop_.now())) return Close();
+  if (!session_.LinkEnded(end, last_answer, loop_.now())) {
+    LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
+             {{"client", ToString(PeerEndpoint(socket_))},
+              {"link_end", static_cast<int>(end)},
+              {"handed_over", was_former},
+              {"awaited_confirmation", awaited_confirmation}});
+    return Close();
+  }
   body_.Clear();
   body_ends_ = false;
 }
@@ -282,7 +291,11 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       return false;
     case ReplyAction::kWithhold:
       withheld_ = run.lease ? Withheld::kForAcks : Withheld::kForLease;
-      if (run.lease && !link_is_former_) loop_.acks()->Join(*this);
+      if (run.lease && link_is_former_) {
+        loop_.acks()->JoinFormer(*this);
+      } else if (run.lease) {
+        loop_.acks()->Join(*this);
+      }
       return false;
     case ReplyAction::kDropLink:
       if (RelayRun(run)) EndLink(LinkEnd::kDemoted);

@@ -17,15 +17,17 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
               [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); }}),
       patience_(poller_,
                 [this] {
+                  if (acks_) acks_->ForgetFormer();
                   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
                 }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
   if (options_.write_acks > 0) {
-    acks_ = std::make_unique<WriteAcks>(poller_,
-                                        WriteAcks::Options{options_.write_acks, options_.write_acks_timeout,
-                                                           options_.redis_user, options_.redis_password},
-                                        [this] { SuspectLeader(); });
+    acks_ = std::make_unique<WriteAcks>(
+        poller_,
+        WriteAcks::Options{
+            options_.write_acks, options_.write_acks_timeout, {options_.redis_user, options_.redis_password}},
+        [this] { SuspectLeader(); });
   }
   poller_.SetBeforeSleep([this] { FreeRetired(); });
   for (Fd& listener : listeners) acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener)));
@@ -77,7 +79,7 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
            {"member", linked_.ip},
            {"redis", ToString(linked_.redis)},
            {"handed_over", snapshot.handed_over}});
-  if (acks_) acks_->SetLeader(linked_.redis);
+  if (acks_) acks_->SetLeader(linked_.redis, snapshot.handed_over);
   // Clients that are closed stay in the vector until the end of the turn.
   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->LeaderChanged(snapshot.handed_over);
   if (snapshot.handed_over) patience_.StartIn(kHandoverPatience);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Goal: leadership that moves on purpose costs no client anything: no error, no acknowledged write, no order, no long wait.
 Method: `hive-coordinator handover` again and again under clients of every proxy that write, pipeline, queue transactions and wait
-for elements, each of which checks every reply."""
+for elements, each of which checks every reply; with and without --write-acks."""
 
 import threading
 import time
@@ -129,6 +129,9 @@ class PlannedChange(scenario.Scenario):
 
     def test_handover_under_load_10_times(self):
         self.hand_over_again_and_again()
+
+    def test_handover_with_write_acks_10_times(self):
+        self.hand_over_again_and_again(proxy_flags=("--write-acks=1",))
 
 
 scenario.main()

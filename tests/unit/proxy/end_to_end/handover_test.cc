@@ -150,8 +150,8 @@ class HandoverTest : public ProxyTest {
     for (int i = 0; i < 4; ++i) AddTransactor(crowd, i);
   }
 
-  void HandOverAgainAndAgain(Warning warning, int times) {
-    StartPair();
+  void HandOverAgainAndAgain(Warning warning, int times, std::vector<std::string> proxy_flags = {}) {
+    StartPair(std::move(proxy_flags));
     RespClient idle(proxy_);
     RespClient subscriber(proxy_);
     EXPECT_EQ(idle.Command({"SELECT", "5"}), "+OK\r\n");
@@ -186,6 +186,14 @@ TEST_F(HandoverTest, FiftyClientsNoticeNothing) { HandOverAgainAndAgain(Warning:
 TEST_F(HandoverTest, WritesThatThePauseHasCaughtGoToTheNewLeader) { HandOverAgainAndAgain(Warning::kLate, 6); }
 
 TEST_F(HandoverTest, HoldHeardTogetherWithTheNewLeaderIsEnough) { HandOverAgainAndAgain(Warning::kNone, 6); }
+
+TEST_F(HandoverTest, ConfirmationsAwaitedAreGivenByTheNewLeadersReplicas) {
+  HandOverAgainAndAgain(Warning::kLate, 6, {"--write-acks=1"});
+}
+
+TEST_F(HandoverTest, ConfirmationsAwaitedWhenThereIsNoWarning) {
+  HandOverAgainAndAgain(Warning::kNone, 6, {"--write-acks=1"});
+}
 
 TEST_F(HandoverTest, AnOldRedisThatNeverAnswersClosesItsWriters) {
   StartPair();

@@ -215,6 +215,25 @@ TEST_F(WriteAcksTest, LeaderChangeWhileUnconfirmedCloses) {
   b_->Signal(SIGCONT);
 }
 
+TEST_F(WriteAcksTest, AHandoverInNameOnlyConfirmsNothing) {
+  StartPair({"--write-acks=1", "--write-acks-timeout=5s"});
+  RespClient writer(proxy_);
+  EXPECT_EQ(writer.Command({"SET", "k", "1"}), "+OK\r\n");
+  // B never hears of the next write, is announced after a HOLD all the same, and A loses the write to it.
+  EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "127.0.0.1", "1"}), "+OK\r\n");
+  writer.SendCommand({"SET", "k", "2"});
+  EXPECT_TRUE(writer.Quiet(100));
+  watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
+  AwaitHeard();
+  EXPECT_EQ(Direct(redis_a_, {"REPLICAOF", "127.0.0.1", "1"}), "+OK\r\n");
+  EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
+  Switch();
+  Replicate(redis_a_, redis_b_);
+  AwaitInSync(redis_b_, redis_a_);
+  EXPECT_EQ(writer.Reply(2000), "<closed>");
+  EXPECT_EQ(Direct(redis_b_, {"GET", "k"}), "$1\r\n1\r\n");
+}
+
 TEST_F(WriteAcksTest, AClientsOwnWaitKeepsItsMeaning) {
   StartPair({"--write-acks=1", "--write-acks-timeout=200ms"});
   RespClient client(proxy_);
