@@ -68,12 +68,14 @@ void Core::Impl::DriveElecting() {
       BeginRound();
     return;
   }
+  const bool doubts = candidacy_->evidence != Evidence::kBootstrap && InDoubt();
+  const bool waits = doubts || (candidacy_->evidence != Evidence::kBootstrap && AloneInTheDark());
   for (auto& [endpoint, peer] : peers_.all()) {
-    if (peer.gone || candidacy_->answers.contains(endpoint)) continue;
+    // In doubt, those that refused are asked again, too: a firewall may have spoken for them.
+    if ((peer.gone && !doubts) || candidacy_->answers.contains(endpoint)) continue;
     const auto asked = candidacy_->asked_at.find(endpoint);
     if (asked == candidacy_->asked_at.end() || now_ - asked->second >= config_.beat_interval) AskCampaign(peer);
   }
-  const bool waits = candidacy_->evidence != Evidence::kBootstrap && (InDoubt() || AloneInTheDark());
   if (waits && now_ - candidacy_->round_began >= config_.leader_timeout)
     return BeginRound();  // what was answered is old
   if (!waits && RoundClosed()) return CloseRound();

@@ -512,6 +512,10 @@ replication::Goal Core::Impl::RedisGoal() const {
   if (role_ == Role::kFollowing && following_->confirmed) return {Kind::kReplica, following_->claim.redis, may_fence};
   if (role_ == Role::kFollowing) return {Kind::kUndecided, {}, may_fence};  // it led, and has given way
   if (Promised()) return {Kind::kParked, {}};
+  // Left alone, it would go on dialling the lost leader's address, and take whatever answers there one day: that redis
+  // restarted empty and promoted, or another hive's pod that was given the address.
+  const RedisStatus& status = redis_.status();
+  if (!status.is_master && !status.link_up && !status.sync_in_progress) return {Kind::kParked, {}};
   return {Kind::kUndecided, {}};
 }
 

@@ -73,6 +73,7 @@ class Core::Impl {
     Instant since;
     Instant stand_not_before;    // pace after standing back, ceding, being refused
     bool patience_over = false;  // the empties begin without members that were silent for empty_wait
+    bool foreign = false;        // a leader was found, of a dataset that this member's data is no part of
   };
 
   // What one member said in the round.
@@ -207,6 +208,7 @@ class Core::Impl {
     Instant deadline;
     std::set<Identity> failed;
     std::string failure;  // of the newest try
+    Instant next_try;
     // The try under way.
     Identity target;
     Endpoint target_coordinator;
@@ -496,7 +498,7 @@ class Core::Impl {
   std::optional<Handover> handover_;  // while leading
   std::optional<Leaving> leaving_;
   std::optional<CallId> switch_call_;  // of the switch under way, if one is: its newest command
-  Identity last_leader_;  // whom this member followed last, or itself
+  Identity last_leader_;               // whom this member followed last, or itself
   bool doubts_ = false;
   bool has_doubted_ = false;  // since it last followed or led undisturbed
   bool demoted_ = false;      // its redis was made a replica by another member while it led
@@ -507,6 +509,10 @@ class Core::Impl {
     Identity leader;
     int64_t offset = 0;
   } measured_;  // the newest that was looked at for what is dropped
+  struct {
+    Dataset dataset;
+    Lineage lineage;
+  } held_;  // what the local redis was part of when this member began to follow its leader
   Discarded discarded_;
   std::map<std::string, std::string> refused_commands_;
   std::optional<Instant> replicaof_refused_;

@@ -7,6 +7,7 @@ namespace hive::election {
 
 void Core::Impl::StartFollowing(const Claim& claim, std::string why) {
   CloseFollowStream();
+  if (dataset_.origin != 0 && OwnStanding().term != 0) held_ = {dataset_, lineage_};
   highest_term_ = std::max(highest_term_, claim.term);
   demoted_ = false;
   promise_.reset();

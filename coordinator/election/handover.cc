@@ -21,6 +21,8 @@ constexpr Duration kTryLimit = Seconds(1);
 constexpr Duration kRemoteTimeout = Millis(200);
 // A member of priority 0 that leads looks for somebody else so often.
 constexpr Duration kReluctantInterval = Seconds(1);
+// A promotion closes the replicas' links; they are back within milliseconds.
+constexpr Duration kRelinkPause = Millis(100);
 // Who waits for one handover.
 constexpr size_t kMaxAskers = 64;
 
@@ -172,11 +174,17 @@ void Core::Impl::DriveHandover() {
     BeginHandover("priority 0", "");
   }
   Handover& h = *handover_;
-  if (h.offered || h.taking_back) return;
+  if (h.offered || h.taking_back || now_ < h.next_try) return;
   if (!h.change) {
     bool hopeless = false;
     if (!ChooseTarget(hopeless)) {
       if (!hopeless && now_ < h.deadline) return;
+      if (!h.failed.empty() &&
+          now_ + config_.leader_timeout < h.deadline) {  // what failed may have been a passing stall
+        h.failed.clear();
+        h.next_try = now_ + config_.leader_timeout / 4;
+        return;
+      }
       const std::string who = h.wanted.empty() ? "no follower" : h.wanted;
       return EndHandover(false,
                          h.failure.empty() ? who + " can take over: none in sync, and willing, is heard" : h.failure,
@@ -255,6 +263,7 @@ void Core::Impl::OnTakenBack(const RedisDone& event) {
   handover_->change.reset();
   leading_->claim.term = ++highest_term_;
   Append(lineage_, {leading_->claim.term, event.status.replication_id, event.status.offset});
+  handover_->next_try = now_ + kRelinkPause;
   AnnounceOpen();
 }
 

@@ -26,7 +26,7 @@ bool Core::Impl::EveryoneAnsweredSince(Instant since) const {
 
 // One that leaves, or whose priority is 0, stands only if nobody willing holds as much.
 bool Core::Impl::MayStand() const {
-  if (!OwnWill().reluctant) return true;
+  if (!OwnWill().reluctant || joining_.foreign) return true;  // foreign data settles by its age, whoever holds it
   const Standing own = OwnStanding();
   return std::none_of(peers_.all().begin(), peers_.all().end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
@@ -92,7 +92,9 @@ bool Core::Impl::BootstrapAllowed() {
       continue;
     }
     if (!peer.blocks_since) peer.blocks_since = now_;
-    if (now_ - *peer.blocks_since < config_.empty_wait) {
+    if (peer.gone && peer.probed == ProbedRedis::kHasData) {  // seen, so not silent: its coordinator is waited for
+      awaited = true;
+    } else if (now_ - *peer.blocks_since < config_.empty_wait) {
       awaited = true;
     } else {
       left_out = &peer;
@@ -143,7 +145,8 @@ void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, cons
   }
   if (Promised() && promise_->claim.leader != claim.leader && claim.term < promise_->claim.term) return;
   if (ProvedLately() && claim.leader == proved_lost_.leader && claim.term <= proved_lost_.term) return;
-  if (IsForeign(claim, dataset, lineage)) {
+  joining_.foreign = IsForeign(claim, dataset, lineage);
+  if (joining_.foreign) {
     Complain("foreign " + claim.leader.ip, claim.leader.ip +
                                                " leads a dataset that this member's data is no part of: "
                                                "electing among those without a leader first, the older dataset stays");

@@ -66,6 +66,10 @@ void Core::Impl::DriveTakeover() {
     out_.push_back(
         CommandRemote{id, winning_->orphaned.redis, {RedisCommand::Kind::kUnpause, {}}, {}, config_.takeover_timeout});
   }
+  if (!done) {  // that took its time, and the others' redises may have taken in more before they were parked
+    for (auto& [endpoint, target] : winning_->targets) target.answered = false;
+    for (auto& [endpoint, target] : winning_->targets) target.asked = Instant{};
+  }
   switch_call_.reset();
   winning_->takeover.reset();
   Park();

@@ -57,6 +57,19 @@ Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis) {
   return {redis.offset - branched, branched, false};
 }
 
+Excess ExcessSinceFork(const Lineage& own, const Lineage& lineage, const RedisStatus& redis) {
+  for (size_t i = own.size(); i-- > 0;) {
+    const int place = NewestOf(lineage, own[i].replication_id);
+    if (place < 0) continue;
+    int64_t branched = redis.offset;
+    if (i + 1 < own.size()) branched = std::min(branched, own[i + 1].offset);
+    const size_t next = static_cast<size_t>(place) + 1;
+    if (next < lineage.size()) branched = std::min(branched, lineage[next].offset);
+    return {redis.offset - branched, branched, false};
+  }
+  return {0, 0, redis.keys > 0};
+}
+
 void Append(Lineage& lineage, Promotion promotion) {
   lineage.push_back(std::move(promotion));
   if (lineage.size() > kMaxLineage) lineage.erase(lineage.begin());

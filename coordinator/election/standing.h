@@ -33,6 +33,9 @@ struct Excess {
   bool any() const { return bytes > 0 || foreign; }
 };
 Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis);
+// The same for a redis whose ids are too new to be in the leader's lineage: it was promoted more than once since its
+// own history, `own`, left the leader's.
+Excess ExcessSinceFork(const Lineage& own, const Lineage& lineage, const RedisStatus& redis);
 
 // Adds a promotion, forgetting the oldest beyond kMaxLineage.
 void Append(Lineage& lineage, Promotion promotion);
