@@ -24,6 +24,8 @@ grpc::Status InOthersName() {
   return {grpc::StatusCode::UNAUTHENTICATED, "the message says that it is from another member than has proved itself"};
 }
 
+constexpr const char* kHandOver = "HandOver";
+
 grpc::ServerUnaryReactor* FinishAtOnce(grpc::CallbackServerContext* context, const grpc::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(status);
@@ -88,6 +90,13 @@ grpc::ServerUnaryReactor* PeerService::Receive(const char* rpc, grpc::CallbackSe
                                                const Request* request, Response* response) {
   const PeerGuard::Caller caller = guard_.Admit(*context, rpc);
   if (!caller.status.ok()) return FinishAtOnce(context, caller.status);
+  // What a person may only ask on a member's own loopback must not be open to strangers by another door.
+  if (rpc == kHandOver && caller.sender.empty() && !LocalOrAuthenticated(*context)) {
+    guard_.refusals().Note(Refusals::Reason::kNoProof, PeerIp(context->peer()), "HandOver: a stranger");
+    return FinishAtOnce(context,
+                        {grpc::StatusCode::PERMISSION_DENIED,
+                         "without a peer secret or TLS a handover is only taken on the leader's own loopback"});
+  }
   auto decoded = Decode(*request);
   if (decoded.ok() && !guard_.Speaks(caller.sender, decoded->header.self, context->peer())) {
     return FinishAtOnce(context, InOthersName());
@@ -185,7 +194,7 @@ grpc::ServerUnaryReactor* PeerService::TakeOver(grpc::CallbackServerContext* con
 
 grpc::ServerUnaryReactor* PeerService::HandOver(grpc::CallbackServerContext* context,
                                                 const v1::HandOverRequest* request, v1::HandOverResponse* response) {
-  return Receive("HandOver", context, request, response);
+  return Receive(kHandOver, context, request, response);
 }
 
 // ------------------------------------------------------------------------------------------------------ streams

@@ -158,6 +158,7 @@ void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
     return TakeAnswer(peer, {reply.verdict, reply.started, reply.standing, peer.identity, reply.reluctant});
   }
   const Claim& leader = reply.leader;
+  if (Absurd(leader.term)) return;
   if (leader.empty() || leader.leader == config_.self) return;  // it has not noticed yet that we lead no more
   highest_term_ = std::max(highest_term_, leader.term);
   const Peer* known = peers_.Find(leader.coordinator);

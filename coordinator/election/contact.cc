@@ -33,6 +33,10 @@ void Core::Impl::Greet(Peer& peer) {
 void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Call* asked) {
   peer.report = report;
   LearnLineage(report.lineage);
+  if (Absurd(report.leader.term) || (report.key && Absurd(report.key->claim.term))) {
+    ++refused_messages_["absurd term"];
+    return;
+  }
   if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);
   if (report.leader_heard_ago < config_.leader_timeout) NoteRival(report.leader);
   const bool leads = report.role == Role::kLeading && report.leader.leader == peer.identity;

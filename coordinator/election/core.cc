@@ -271,7 +271,10 @@ void Core::Impl::On(const CallFailed& event) {
   calls_.erase(it);
   if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
   OnTakeOverFailed(event.id, event.failure);
-  OnHandOverReply(call, false, "the leader, " + call.to.ip + ", has not answered: see who leads, and ask again", {});
+  OnHandOverReply(
+      call, false,
+      "the leader, " + call.to.ip + ", has not answered, or does not take it from here: ask in the leader's own pod",
+      {});
   Peer* peer = peers_.Find(call.to);
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();
@@ -335,6 +338,13 @@ MemberReport Core::Impl::MakeReport() const {
   return report;
 }
 
+// Terms grow by one a leadership. One that is far ahead of all that was seen is nobody's, and would use up the terms of
+// the whole hive; whoever has seen none yet takes what it finds, up to half of the range.
+bool Core::Impl::Absurd(Term term) const {
+  if (highest_term_ == 0) return term > kHighestTerm / 2;
+  return term > kHighestTerm || term > highest_term_ + kMaxTermJump;
+}
+
 std::string Core::Impl::RefusalOf(const Header& header) {
   const char* kind = nullptr;
   std::string reason = WhyRefused(header, kind);
@@ -359,7 +369,7 @@ std::string Core::Impl::WhyRefused(const Header& header, const char*& kind) cons
     return "its identity is incomplete";
   }
   kind = "absurd term";
-  if (header.highest_term > kHighestTerm) return "its term is absurd";
+  if (Absurd(header.highest_term)) return "its term is absurd";
   return "";
 }
 

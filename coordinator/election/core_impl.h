@@ -56,6 +56,8 @@ inline constexpr Duration kOrphanInterval = Millis(200);
 
 // No honest hive gets here: a term beyond is refused, so that terms never wrap.
 inline constexpr Term kHighestTerm = Term{1} << 48;
+// How far another member's term may be ahead: a leadership every second of a partition of eleven days.
+inline constexpr Term kMaxTermJump = 1'000'000;
 
 class Core::Impl {
  public:
@@ -300,6 +302,7 @@ class Core::Impl {
   Standing OwnStanding() const;
   Dataset CurrentDataset() const;               // with the age of now
   std::string RefusalOf(const Header& header);  // empty when acceptable; else counted
+  bool Absurd(Term term) const;
   std::string WhyRefused(const Header& header, const char*& kind) const;
   Peer* Meet(const Header& header, std::optional<Instant> asked_at);
   Peer* MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at);

@@ -82,7 +82,7 @@ void Core::Impl::On(const BeatReceived& event) {
     return;
   }
   if (beat.number <= following_->beat || beat.claim.term < following_->claim.term) return;
-  if (beat.claim.term > kHighestTerm) return;
+  if (Absurd(beat.claim.term)) return;
   following_->beat = beat.number;
   const auto sent = following_->reports_sent.find(beat.echoed_sequence);
   if (sent != following_->reports_sent.end()) {

@@ -121,7 +121,7 @@ bool Core::Impl::IsForeign(const Claim& claim, const Dataset& dataset, const Lin
 
 // Somebody leads, in its own words or on the word of its Lead.
 void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage) {
-  if (claim.empty() || claim.leader == config_.self || claim.redis.empty()) return;
+  if (claim.empty() || claim.leader == config_.self || claim.redis.empty() || Absurd(claim.term)) return;
   highest_term_ = std::max(highest_term_, claim.term);
   switch (role_) {
     case Role::kLeading:

@@ -229,7 +229,7 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
   YieldReply reply{MakeHeader(), false, {}};
   const bool young = !leading_ || now_ - leading_->opened < kBeatsBeforeSettling * config_.beat_interval;
   const bool yields_elsewhere = leading_ && leading_->yielding && leading_->yielding->second != request.header.self;
-  const bool sound = request.key.claim.leader == request.header.self && request.key.claim.term <= kHighestTerm;
+  const bool sound = request.key.claim.leader == request.header.self && !Absurd(request.key.claim.term);
   if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && Better(MakeKey(), request.key)) {
     leading_->yielding.reset();
     ForgetRival(request.header.self);
@@ -250,8 +250,8 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
 void Core::Impl::OnYieldReply(Peer& peer, CallId id, const YieldReply& reply) {
   if (!leading_ || !leading_->yielding || leading_->yielding->first != id) return;
   leading_->yielding.reset();
-  const bool sound =
-      reply.claim.leader == peer.identity && Beats(reply.claim, leading_->claim) && !reply.claim.redis.empty();
+  const bool sound = reply.claim.leader == peer.identity && !Absurd(reply.claim.term) &&
+                     Beats(reply.claim, leading_->claim) && !reply.claim.redis.empty();
   if (!reply.confirmed || !sound) return;
   const Claim own = leading_->claim;
   NoteLine(Note::Level::kWarning, "yields " + ToString(own) + " to " + ToString(reply.claim));

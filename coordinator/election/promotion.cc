@@ -198,7 +198,7 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
     return;
   }
   const Claim& holder = reply.holder;
-  if (holder.empty() || holder.leader == config_.self) return;
+  if (holder.empty() || holder.leader == config_.self || Absurd(holder.term)) return;
   // Whoever follows the lost leader may not have noticed yet; later than leader_timeout it has heard it after our
   // proof.
   const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof &&
@@ -236,7 +236,7 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   const auto refuse = [&](const Claim& holder) {
     Respond(id, PrepareReply{MakeHeader(), PrepareVerdict::kRefused, OwnStanding(), holder});
   };
-  if (claim.leader != request.header.self || claim.term == 0 || claim.term > kHighestTerm) return refuse({});
+  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term)) return refuse({});
   highest_term_ = std::max(highest_term_, claim.term);
   LearnLineage(request.lineage);
   if (role_ == Role::kLeading) {
@@ -281,7 +281,7 @@ void Core::Impl::PayOwedPrepares(const Standing& standing) {
 void Core::Impl::OnLead(RequestId id, const LeadRequest& request) {
   Respond(id, LeadReply{MakeHeader()});
   const Claim& claim = request.claim;
-  if (claim.leader != request.header.self || claim.term == 0 || claim.term > kHighestTerm) return;
+  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term)) return;
   highest_term_ = std::max(highest_term_, claim.term);
   const bool promised_to_it = promise_ && promise_->claim.leader == claim.leader;
   switch (request.phase) {
