@@ -30,8 +30,7 @@ constexpr size_t kMaxAskers = 64;
 
 Will Core::Impl::OwnWill() const { return {leaving_.has_value(), leaving_.has_value() || config_.priority == 0}; }
 
-// ---------------------------------------------------------------------------------------------------- a switch's
-// commands
+// ------------------------------------------------------------------------------------------ a switch's commands
 
 void Core::Impl::DriveSwitch(Switch& change, bool old_is_local, const Endpoint& remote) {
   const auto ask = change.Next(now_);
@@ -75,8 +74,7 @@ void Core::Impl::On(const RemoteDone& event) {
   OnSwitchAnswer(event.id, answer);
 }
 
-// ------------------------------------------------------------------------------------------------------ asked to hand
-// over
+// ----------------------------------------------------------------------------------------- asked to hand over
 
 void Core::Impl::BeginHandover(std::string why, std::string wanted) {
   if (!leading_ || handover_) return;
@@ -136,8 +134,7 @@ void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader)
   for (const RequestId id : over.members) Respond(id, HandOverReply{MakeHeader(), done, detail, leader});
 }
 
-// ------------------------------------------------------------------------------------------------------- the leader's
-// side
+// ------------------------------------------------------------------------------------------- the leader's side
 
 // The follower with the best standing and a live link. False: nobody fits now; `hopeless` when waiting is of no use.
 bool Core::Impl::ChooseTarget(bool& hopeless) {
@@ -200,9 +197,9 @@ void Core::Impl::DriveHandover() {
 }
 
 void Core::Impl::OfferTakeOver() {
-  TakeOverRequest offer{MakeHeader(),     leading_->claim, ++highest_term_,
+  ++highest_term_;  // before the header, which says so, too
+  TakeOverRequest offer{MakeHeader(),     leading_->claim, highest_term_,
                         CurrentDataset(), lineage_,        handover_->change->offset()};
-  offer.header = MakeHeader();
   handover_->offered_term = offer.term;
   handover_->offered = NewCall(CallKind::kTakeOver, handover_->target_coordinator);
   out_.push_back(
@@ -267,8 +264,7 @@ void Core::Impl::OnTakenBack(const RedisDone& event) {
   AnnounceOpen();
 }
 
-// ----------------------------------------------------------------------------------------------------- the receiver's
-// side
+// ----------------------------------------------------------------------------------------- the receiver's side
 
 void Core::Impl::OnTakeOver(RequestId id, const TakeOverRequest& request) {
   const std::string why = WhyNotTakeOver(request);
@@ -323,8 +319,7 @@ void Core::Impl::OnInheritRead(const RedisDone& event) {
   Command(CallKind::kPromote, {RedisCommand::Kind::kPromote, {}});
 }
 
-// -----------------------------------------------------------------------------------------------------------------
-// leaving
+// ---------------------------------------------------------------------------------------------------- leaving
 
 void Core::Impl::On(const LeaveAsked&) {
   if (leaving_) return;

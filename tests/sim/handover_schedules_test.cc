@@ -137,7 +137,7 @@ TEST(Leaving, SigtermOfAFollowersPodMovesNothing) {
   });
 }
 
-TEST(Leaving, DISABLED_SeveralAtOnce) {
+TEST(Leaving, SeveralAtOnce) {
   Meant(5, [](World& world) {
     const int stays = Followers(world)[1];
     for (int slot = 0; slot < 5; ++slot) {
@@ -243,7 +243,7 @@ TEST(Takeover, TakeoversGhost) {
   }
 }
 
-TEST(Takeover, DISABLED_PromotionAfterThePause) {
+TEST(Takeover, PromotionAfterThePause) {
   // The winner's own redis is so slow that the pause at the old one has run out before the promotion.
   Meant(
       3,

@@ -93,5 +93,16 @@ TEST(Better, DecidesEveryPairOneWay) {
   }
 }
 
+TEST(Better, OfOneDatasetWithEquallyManyFollowersTheOneThatTookMore) {
+  LeaderKey sleeper = MakeKey(1, Seconds(9), MakeClaim(5, 1, "10.0.0.1"));  // the earlier start
+  LeaderKey successor = MakeKey(1, Seconds(9), MakeClaim(6, 9, "10.0.0.9"));
+  sleeper.offset = 100;
+  successor.offset = 300;
+  EXPECT_TRUE(Better(successor, sleeper));
+  EXPECT_FALSE(Better(sleeper, successor));
+  sleeper.followers = {{"10.0.0.3", 1}};  // followers come first
+  EXPECT_TRUE(Better(sleeper, successor));
+}
+
 }  // namespace
 }  // namespace hive::election

@@ -165,5 +165,35 @@ TEST(Core, ALoneMemberWithDataLeads) {
   EXPECT_EQ(state.lineage.size(), 2u);
 }
 
+TEST(Core, ATermFarAheadOfAllThatWasSeenUsesUpNothing) {
+  Core core(MakeConfig());
+  Header header = MakeHeader();
+  header.highest_term = 7;
+  EXPECT_EQ(RefusalOf(core, header), "");
+  header.highest_term = Term{1} << 48;
+  EXPECT_THAT(RefusalOf(core, header), testing::HasSubstr("absurd"));
+  header.highest_term = 8;  // whoever sent it may be a member all the same
+  EXPECT_EQ(RefusalOf(core, header), "");
+  const State state = core.state(Instant{});
+  EXPECT_EQ(state.term, 8u);
+  EXPECT_EQ(state.refused_messages.at("absurd term"), 1u);
+}
+
+TEST(Core, ALeaveOfOneThatHoldsNothingIsAnsweredAtOnce) {
+  Core core(MakeConfig());
+  EXPECT_NE(Find<Left>(core.Step(Instant{}, 0, LeaveAsked{})), nullptr);
+  EXPECT_EQ(Find<Left>(core.Step(Instant{}, 0, LeaveAsked{})), nullptr);  // once
+}
+
+TEST(Core, AHandoverWithoutALeaderIsRefusedInOneLine) {
+  Core core(MakeConfig());
+  const Actions actions = core.Step(Instant{}, 0, HandoverAsked{5, ""});
+  const AnswerHandover* answer = Find<AnswerHandover>(actions);
+  ASSERT_NE(answer, nullptr);
+  EXPECT_EQ(answer->id, 5u);
+  EXPECT_FALSE(answer->done);
+  EXPECT_THAT(answer->detail, testing::HasSubstr("nobody leads"));
+}
+
 }  // namespace
 }  // namespace hive::election

@@ -77,5 +77,39 @@ TEST(Append, ForgetsTheOldest) {
   EXPECT_EQ(lineage.front().term, 6u);
 }
 
+TEST(ExcessOver, IsWhatTheLineageHasNot) {
+  EXPECT_FALSE(ExcessOver(kLineage, Redis("C", 500)).any());    // in step
+  EXPECT_FALSE(ExcessOver(kLineage, Redis("B", 150)).any());    // behind
+  const Excess beyond = ExcessOver(kLineage, Redis("B", 260));  // B wrote on after C was promoted at 200
+  EXPECT_EQ(beyond.bytes, 60);
+  EXPECT_EQ(beyond.from, 200);
+}
+
+TEST(ExcessOver, CountsFromAPromotionThatTheLineageDoesNotKnow) {
+  RedisStatus redis = Redis("X", 260, "C");  // promoted by itself at 229, while C went on leading elsewhere
+  redis.second_offset = 230;
+  EXPECT_EQ(ExcessOver(kLineage, redis).bytes, 31);
+  redis.second_replication_id = "B";  // and if it was B's before, all beyond C's promotion goes
+  EXPECT_EQ(ExcessOver(kLineage, redis).bytes, 60);
+}
+
+TEST(ExcessOver, AStrangersKeysAllGo) {
+  RedisStatus redis = Redis("Y", 10, "Z");
+  EXPECT_FALSE(ExcessOver(kLineage, redis).any());  // it has none
+  redis.keys = 7;
+  EXPECT_TRUE(ExcessOver(kLineage, redis).foreign);
+}
+
+TEST(ExcessSinceFork, FindsWhereTwoHistoriesParted) {
+  RedisStatus redis = Redis("Q", 260, "P");  // promoted twice: neither id is the leader's
+  redis.keys = 3;
+  ASSERT_TRUE(ExcessOver(kLineage, redis).foreign);
+  const Lineage own = {{1, "A", 0}, {2, "B", 90}, {3, "P", 180}, {4, "Q", 190}};
+  const Excess excess = ExcessSinceFork(own, kLineage, redis);
+  EXPECT_EQ(excess.from, 180);
+  EXPECT_EQ(excess.bytes, 80);
+  EXPECT_TRUE(ExcessSinceFork({{1, "S", 0}}, kLineage, redis).foreign);  // nothing in common
+}
+
 }  // namespace
 }  // namespace hive::election

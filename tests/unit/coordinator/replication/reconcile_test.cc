@@ -62,5 +62,24 @@ TEST(InSyncWith, NeedsTheLinkAndNoFullSync) {
   EXPECT_FALSE(InSyncWith(status, kLeader));
 }
 
+TEST(Reconcile, AMasterIsFencedAndUnfencedAsItsLeaderWants) {
+  RedisStatus status = Master();
+  EXPECT_EQ(Reconcile({Goal::Kind::kMaster, {}, true}, status, true)->kind, RedisCommand::Kind::kFence);
+  status.fenced = true;
+  EXPECT_EQ(Reconcile({Goal::Kind::kMaster, {}, true}, status, true), std::nullopt);
+  EXPECT_EQ(Reconcile({Goal::Kind::kMaster, {}, false}, status, true)->kind, RedisCommand::Kind::kUnfence);
+  // The fence of a leader that crashed: taken down by whoever promotes it, and by nobody before.
+  EXPECT_EQ(Reconcile({Goal::Kind::kUndecided, {}, false}, status, true), std::nullopt);
+}
+
+TEST(Reconcile, AMasterWithDataTakesNoMoreBeforeItReplicates) {
+  RedisStatus status = Master();
+  const Goal goal{Goal::Kind::kReplica, kLeader, true};
+  EXPECT_EQ(Reconcile(goal, status, true)->kind, RedisCommand::Kind::kFence);
+  EXPECT_EQ(Reconcile(goal, status, false)->kind, RedisCommand::Kind::kReplicate);
+  status.fenced = true;
+  EXPECT_EQ(Reconcile(goal, status, true)->kind, RedisCommand::Kind::kReplicate);
+}
+
 }  // namespace
 }  // namespace hive::replication
