@@ -8,6 +8,14 @@ namespace hive::proxy {
 
 using resp::ConnectionCommand;
 
+namespace {
+
+// Nobody has subscribed to it, and no pattern is matched. Servers before redis 7 answer with an error, which is
+// dropped.
+constexpr std::string_view kPreface = "*3\r\n$8\r\nSPUBLISH\r\n$11\r\n__hive:wait\r\n$0\r\n\r\n";
+
+}  // namespace
+
 Session::Command Session::MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now) {
   Command command;
   command.since = now;
@@ -43,10 +51,25 @@ void Session::Add(const resp::Request& request, const resp::CommandFacts& facts,
   if (command.local == LocalReply::kNone) {
     const std::string discard = command.discard_instead ? resp::MakeRequest({"DISCARD"}) : std::string();
     const std::string_view bytes = command.discard_instead ? std::string_view(discard) : request.bytes();
+    if (MayPreface(command)) {
+      command.prefaced = command.preface_due = true;
+      requests_.Append(kPreface);
+      command.size = kPreface.size();
+    }
     requests_.Append(bytes);
-    command.size = bytes.size();
+    command.size += bytes.size();
   }
   Enqueue(command);
+}
+
+// WAIT covers what its connection wrote last, and what this client wrote may have gone over the link before this one.
+// Where replies cannot be told apart, it must do without.
+bool Session::MayPreface(const Command& command) const {
+  if (!IsWait(command) || command.queued || opaque_ || settings_.subscriptions() > 0) return false;
+  for (size_t i = 0; i < queue_.size(); ++i) {
+    if (queue_[i].opaque || IsSubscription(queue_[i].connection)) return false;
+  }
+  return true;
 }
 
 void Session::AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now) {

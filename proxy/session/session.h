@@ -196,6 +196,8 @@ class Session {
     bool discard_instead : 1 = false;
     bool pins : 1 = false;
     bool opaque : 1 = false;
+    bool prefaced : 1 = false;     // WAIT: something is written in front of it, whose reply the client does not see
+    bool preface_due : 1 = false;  // ... and has not come
   };
   // Confirmations and the like of what LinkOpened sent.
   struct ReplayState {
@@ -209,6 +211,7 @@ class Session {
 
   Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
   void Enqueue(const Command& command);
+  bool MayPreface(const Command& command) const;
   bool MayPass(const Command& command, const Gates& gates) const;
   void SkipAnsweredHere();
   std::string_view LocalReplyText(const Command& command) const;

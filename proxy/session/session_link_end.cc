@@ -83,6 +83,7 @@ void Session::RebuildRequests(Instant now) {
     const std::string_view bytes = requests_.view().substr(at, command.size);
     at += command.size;
     command.confirmed = 0;
+    command.preface_due = command.prefaced;
     if (command.local != LocalReply::kNone) {
       command.size = 0;
       continue;

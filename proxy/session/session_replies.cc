@@ -32,13 +32,6 @@ std::optional<std::string_view> FirstWord(std::string_view bytes) {
 bool IsConfirmation(std::string_view word) { return word.ends_with("subscribe"); }
 bool IsMessage(std::string_view word) { return word == "message" || word == "pmessage" || word == "smessage"; }
 
-bool IsSubscription(ConnectionCommand command) {
-  return command >= ConnectionCommand::kSubscribe && command <= ConnectionCommand::kShardUnsubscribe;
-}
-static_assert(static_cast<int>(ConnectionCommand::kShardUnsubscribe) -
-                  static_cast<int>(ConnectionCommand::kSubscribe) ==
-              5);
-
 // The server did not execute the command, since it is no leader (any more, or yet).
 bool SaysNotLeading(std::string_view error) {
   const std::string_view code = error.substr(0, error.find(' '));
@@ -153,6 +146,10 @@ ReplyDecision Session::Replace(LocalReply reply) {
 
 ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmation) {
   Command& command = queue_.front();
+  if (command.preface_due) {
+    command.preface_due = false;
+    return {ReplyAction::kSwallow};
+  }
   if (reply_is_error_ && (SaysNotLeading(head.error) || (command.blocks && SaysUnblocked(head.error)))) {
     return JudgeUnexecuted(head.error);
   }
@@ -217,7 +214,11 @@ ReplyDecision Session::JudgeUnexecuted(std::string_view error) {
 // What was sent behind a command that the server refused is answered too, but must wait for its turn behind it: reads
 // are read again, and what was refused likewise is sent again.
 ReplyDecision Session::JudgeWhileDemoted(const ReplyHead& head) {
-  const Command& command = queue_[refused_];
+  Command& command = queue_[refused_];
+  if (command.preface_due) {
+    command.preface_due = false;
+    return {ReplyAction::kSwallow};
+  }
   const bool unexecuted = command.queued || (reply_is_error_ && (SaysNotLeading(head.error) ||
                                                                  (command.blocks && SaysUnblocked(head.error)) ||
                                                                  head.error.starts_with("EXECABORT")));

@@ -16,6 +16,14 @@
 
 namespace hive::proxy {
 
+// SUBSCRIBE and the like, and what ends them.
+constexpr bool IsSubscription(resp::ConnectionCommand command) {
+  using resp::ConnectionCommand;
+  static_assert(
+      static_cast<int>(ConnectionCommand::kShardUnsubscribe) - static_cast<int>(ConnectionCommand::kSubscribe) == 5);
+  return command >= ConnectionCommand::kSubscribe && command <= ConnectionCommand::kShardUnsubscribe;
+}
+
 // A reply that the proxy gives in the server's place.
 enum class LocalReply : uint8_t {
   kNone,

@@ -227,6 +227,22 @@ TEST_F(HandoverTest, WithoutHoldAWriteThatThePauseHasCaughtIsClosedAtOnce) {
   EXPECT_EQ(writer.Reply(300), "<closed>");
 }
 
+TEST_F(HandoverTest, WaitCoversWhatWasWrittenBeforeTheHandover) {
+  StartPair();
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"SET", "k", "1"}), "+OK\r\n");
+  HandOver(redis_a_, redis_b_, 2, Warning::kTimely);
+  RespClient other(proxy_);
+  EXPECT_EQ(other.Command({"PING"}), "+PONG\r\n");
+  a_->Signal(SIGSTOP);
+  usleep(50000);
+  EXPECT_EQ(other.Command({"SET", "k", "2"}), "+OK\r\n");
+  // Nothing was written over this client's new link: redis would say at once that its one replica has all of that.
+  EXPECT_EQ(client.Command({"WAIT", "1", "300"}), Integer(0));
+  a_->Signal(SIGCONT);
+  EXPECT_EQ(client.Command({"WAIT", "1", "3000"}), Integer(1));
+}
+
 TEST_F(HandoverTest, AHandoverThatFailsLeavesTheOldLeader) {
   StartPair();
   RespClient writer(proxy_);

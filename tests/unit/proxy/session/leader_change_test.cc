@@ -352,7 +352,7 @@ TEST(WriteAcks, OnlyRepliesThatSayThatSomethingWasWrittenWait) {
       {"GETSET k v\r\n", "$-1\r\n", true}, {"MULTI\r\nSET k v\r\nEXEC\r\n", "+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n", true},
       {"GET k\r\n", "$1\r\nv\r\n", false}, {"SET k\r\n", "-ERR wrong number of arguments\r\n", false},
       {"BLPOP q 1\r\n", "*-1\r\n", false}, {"WATCH k\r\nMULTI\r\nEXEC\r\n", "+OK\r\n+OK\r\n*-1\r\n", false},
-      {"WAIT 1 100\r\n", ":0\r\n", false}, {"SELECT 1\r\n", "+OK\r\n", false},
+      {"SELECT 1\r\n", "+OK\r\n", false},
   };
   for (const auto& row : kTable) {
     for (const Confirmation confirmation : {Confirmation::kAwaited, Confirmation::kTooFew}) {
@@ -396,9 +396,8 @@ TEST(WriteAcks, WithoutALeaseEvenAnErrorWaits) {
 // --- HOLD: there is a leader, and nothing may be written ---
 
 TEST(Hold, KeepsWhateverMayWriteAndAllThatIsBehindIt) {
-  for (const std::string_view command :
-       {"SET k v\r\n", "EVAL return 0\r\n", "FCALL f 0\r\n", "NO.SUCH command\r\n", "BLPOP k 0\r\n", "PUBLISH c m\r\n",
-        "MULTI\r\n", "WATCH k\r\n", "WAIT 1 0\r\n"}) {
+  for (const std::string_view command : {"SET k v\r\n", "EVAL return 0\r\n", "FCALL f 0\r\n", "NO.SUCH command\r\n",
+                                         "BLPOP k 0\r\n", "PUBLISH c m\r\n", "MULTI\r\n", "WATCH k\r\n"}) {
     Harness h;
     h.Client("GET before\r\n");
     h.Client(command);
@@ -710,8 +709,69 @@ TEST(Blocked, UnblockedWaitIsPassedOn) {
   Harness h;
   h.Client("WAIT 1 0\r\n");
   h.Sent();
-  EXPECT_TRUE(h.Server("-UNBLOCKED x\r\n"));
+  EXPECT_TRUE(h.Server(":0\r\n-UNBLOCKED x\r\n"));
   EXPECT_EQ(h.Out(), "-UNBLOCKED x\r\n");
+}
+
+// --- WAIT ---
+
+constexpr std::string_view kPreface = "*3\r\n$8\r\nSPUBLISH\r\n$11\r\n__hive:wait\r\n$0\r\n\r\n";
+
+TEST(Wait, CoversWhatWasWrittenOverAnEarlierLink) {
+  Harness h;
+  h.Client("SET k v\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("WAIT 1 100\r\nGET k\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");
+  h.Link();
+  EXPECT_EQ(h.Sent(), std::string(kPreface) + "WAIT 1 100\r\nGET k\r\n");
+  EXPECT_TRUE(h.Server(":0\r\n:1\r\n$1\r\nv\r\n"));
+  EXPECT_EQ(h.Out(), ":1\r\n$1\r\nv\r\n");
+  EXPECT_TRUE(h.session.idle());
+}
+
+TEST(Wait, AServerWithoutShardChannelsChangesNothing) {
+  Harness h;
+  h.Client("WAIT 1 100\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-ERR unknown command\r\n:1\r\n"));
+  EXPECT_EQ(h.Out(), ":1\r\n");
+}
+
+TEST(Wait, WaitsForNoConfirmationOfItsOwn) {
+  for (const Confirmation confirmation : {Confirmation::kAwaited, Confirmation::kTooFew}) {
+    Harness h;
+    h.Client("WAIT 1 100\r\n");
+    h.Sent();
+    EXPECT_TRUE(h.Server(":0\r\n:0\r\n", confirmation));
+    EXPECT_EQ(h.Out(), ":0\r\n");
+  }
+}
+
+TEST(Wait, StandsAloneWhereRepliesMustBeCounted) {
+  Harness h;
+  h.Client("MULTI\r\nWAIT 1 100\r\n");
+  EXPECT_EQ(h.Sent(), "MULTI\r\nWAIT 1 100\r\n");
+  Harness opaque;
+  opaque.Client("CLIENT REPLY OFF\r\nWAIT 1 100\r\n");
+  EXPECT_EQ(opaque.Sent(), "CLIENT REPLY OFF\r\nWAIT 1 100\r\n");
+}
+
+TEST(Wait, BehindARefusedWriteIsSentAgainWithWhatBelongsToIt) {
+  Harness h;
+  h.Client("SET k v\r\nWAIT 1 100\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.Server("-READONLY no\r\n:0\r\n"));
+  EXPECT_FALSE(h.Server("-UNBLOCKED x\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kDropLink);
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Link();
+  EXPECT_EQ(h.Sent(), "SET k v\r\n" + std::string(kPreface) + "WAIT 1 100\r\n");
+  EXPECT_TRUE(h.Server("+OK\r\n:0\r\n:1\r\n"));
+  EXPECT_EQ(h.Out(), "+OK\r\n:1\r\n");
 }
 
 // --- MONITOR, TRACKING, CLIENT REPLY, half-sent request ---
