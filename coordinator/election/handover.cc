@@ -129,7 +129,8 @@ void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader)
   const Handover over = std::move(*handover_);
   handover_.reset();
   NoteLine(done ? Note::Level::kInfo : Note::Level::kWarning,
-           std::string(done ? "handed over (" : "did not hand over (") + over.why + "): " + detail);
+           (done ? "handed over to " + ToString(leader) + " (" : std::string("did not hand over (")) + over.why +
+               "): " + detail);
   for (const RequestId id : over.people) out_.push_back(AnswerHandover{id, done, detail, leader});
   for (const RequestId id : over.members) Respond(id, HandOverReply{MakeHeader(), done, detail, leader});
 }
@@ -182,10 +183,10 @@ void Core::Impl::DriveHandover() {
         h.next_try = now_ + config_.leader_timeout / 4;
         return;
       }
-      const std::string who = h.wanted.empty() ? "no follower" : h.wanted;
-      return EndHandover(false,
-                         h.failure.empty() ? who + " can take over: none in sync, and willing, is heard" : h.failure,
-                         leading_->claim);
+      const std::string why =
+          h.wanted.empty() ? "no follower can take over: none that is in sync and willing is heard"
+                           : h.wanted + " cannot take over: it is no follower that is in sync, willing and heard";
+      return EndHandover(false, h.failure.empty() ? why : h.failure, leading_->claim);
     }
     NoteLine(Note::Level::kInfo, "hands over to " + ToString(h.target) + " (" + h.why + ")");
     h.change.emplace(now_, std::min(kTryLimit, std::max(h.deadline - now_, config_.beat_interval)));
@@ -220,14 +221,12 @@ void Core::Impl::OnTakeOverFailed(CallId id, Failure failure) {
   if (failure == Failure::kRefused || failure == Failure::kUnreachable) return FailTry("its coordinator is gone");
   const Claim presumed{handover_->offered_term, wall_, handover_->target, handover_->target_coordinator,
                        handover_->target_redis};
-  HandedOver(presumed, ", which has not confirmed it");
+  HandedOver(presumed, "; " + presumed.leader.ip + " has not confirmed that it leads");
 }
 
 void Core::Impl::HandedOver(const Claim& successor, const std::string& but) {
   const Duration held = now_ - handover_->change->began();
-  EndHandover(true,
-              ToString(successor) + " leads" + but + "; writes waited for " + std::to_string(ToMillis(held)) + " ms",
-              successor);
+  EndHandover(true, "writes waited for " + std::to_string(ToMillis(held)) + " ms" + but, successor);
   LeaveLeadership(LeaderState::kYielded, successor);
   StartFollowing(successor, "handed over to " + ToString(successor));
 }
