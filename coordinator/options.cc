@@ -104,7 +104,8 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   flags.Add("state-dir", &options.state_dir, "where term and dataset survive a restart of this process")
       .DefaultText("none");
   flags.Add("defer-to-fresher", &options.defer_to_fresher,
-            "a member that holds less than another does not stand; false: only empty ones do not");
+            "a member that holds less than another does not stand; false: only empty ones do not, and even writes that "
+            "replicas have confirmed can be lost");
   flags.Add("priority", &options.priority, {0, 1000}, "0: does not lead while another member can");
   flags.Add("min-followers", &options.min_followers, {0, 90},
             "writes are refused while fewer followers are in sync with the leader");
