@@ -93,8 +93,10 @@ class HostilePeer(scenario.Scenario):
     def attacked(self, case, **options):
         self.start_hive()
         outcomes = self.under_attack(case, **options)
+        leader = self.hive.wait_settled()
         for pod in self.hive.pods:
-            if case in ("garbage", "absurd", "streams"):
+            # Whoever does not lead closes a stream at once, often before it has read what makes no sense.
+            if case in ("garbage", "absurd") or (case == "streams" and pod is leader):
                 self.assertGreater(self.refused(pod)["malformed"], 3)
         self.assert_unharmed()
         return outcomes
