@@ -14,27 +14,30 @@ LeaderView::Verdict LeaderView::Heard(Instant now, bool own, const WatchAnswer& 
   }
   if (!answer.coordinators.empty()) coordinators_ = answer.coordinators;
 
-  // No leader: always believed, since all it does is to make commands wait. The claim that was known is dropped, its
-  // lease with it.
-  if (answer.leader.empty() || answer.write_state == WriteState::kNoLeader) {
+  Witness& witness = WitnessOf(own);
+  const bool none = answer.leader.empty() || answer.write_state == WriteState::kNoLeader;
+  witness.names = none ? Leadership{} : answer.leader;
+  witness.newest_term = std::max(witness.newest_term, witness.names.term);
+  if (none) {
+    if (!MayEnd(now, own)) return Verdict::kOutdated;
+    // The claim that was known is dropped, its lease with it.
     snapshot_ = LeaderSnapshot{};
     return Verdict::kBelieved;
   }
 
   // A member that lags, or stands on the other side of a partition, may still name an older leader; so may two members
-  // name two leaders of one term. What was believed first stands as long as its lease runs: then nothing renews it, and
-  // the other is all there is.
-  const bool same = answer.leader == snapshot_.leader;
-  const bool newer = answer.leader.term > snapshot_.leader.term;
-  if (!same && !newer && now < snapshot_.lease_until) return Verdict::kOutdated;
+  // name two leaders of one term. What was believed first stands as long as its lease would have run, even if nobody
+  // leads just now. Then nothing renews it, and the other is all there is: if it leads, that is.
+  const Instant lease_until = answer.asked ? LeaseEnd(*answer.asked, answer.claim_age, answer.lease) : Instant{};
+  const bool same = answer.leader == latest_.leader;
+  const bool newer = answer.leader.term > latest_.leader.term;
+  if (!same && !newer && (now < latest_.lease_until || lease_until <= now)) return Verdict::kOutdated;
 
   LeaderSnapshot next;
   next.leader = answer.leader;
   next.write_state = answer.write_state;
-  if (same) next.lease_until = snapshot_.lease_until;
-  if (answer.asked) {
-    next.lease_until = std::max(next.lease_until, LeaseEnd(*answer.asked, answer.claim_age, answer.lease));
-  }
+  next.lease_until = lease_until;
+  if (answer.leader == snapshot_.leader) next.lease_until = std::max(lease_until, snapshot_.lease_until);
   // Between two leaderships there may be a moment without.
   if (answer.leader == latest_.leader) {
     next.handed_over = latest_.handed_over;
@@ -45,6 +48,16 @@ LeaderView::Verdict LeaderView::Heard(Instant now, bool own, const WatchAnswer& 
   }
   snapshot_ = latest_ = next;
   return Verdict::kBelieved;
+}
+
+// Whether a stream's word that nobody leads is to be believed. A member that was just born, or has not heard of the
+// latest leader yet, says so, too: while a lease runs, only one that knew of its leader may end it, and not while the
+// other stream names that leader. Once it has run out anyone may: all that it does is to make commands wait.
+bool LeaderView::MayEnd(Instant now, bool own) const {
+  if (snapshot_.leader.empty() || now >= snapshot_.lease_until) return true;
+  const Witness& witness = witnesses_[own ? 1 : 0];
+  const Witness& other = witnesses_[own ? 0 : 1];
+  return witness.newest_term >= snapshot_.leader.term && other.names != snapshot_.leader;
 }
 
 }  // namespace hive::proxy

@@ -6,6 +6,7 @@
 // docs: docs/proxy.md, "The watch".
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -86,13 +87,18 @@ class LeaderView {
  public:
   enum class Verdict : uint8_t {
     kBelieved,   // the snapshot is what the answer said
-    kOutdated,   // contradicts a claim whose lease still runs, and is not newer: ignored
+    kOutdated,   // contradicts a claim whose lease still runs, and is not newer, or knows less: ignored
     kOtherHive,  // the answer of another hive's coordinator (a reused IP): ignored, and that member not asked again
   };
 
   // Takes an answer in. `own`: it came from this pod's coordinator, which says what the hive is called; other members
   // must agree.
   Verdict Heard(Instant now, bool own, const WatchAnswer& answer);
+  // That stream is over: what comes next over one is somebody else's word.
+  void Left(bool own) { WitnessOf(own) = {}; }
+
+  // Whether any leader has ever been believed in.
+  bool has_known_leader() const { return !latest_.leader.empty(); }
 
   const LeaderSnapshot& snapshot() const { return snapshot_; }
 
@@ -103,8 +109,17 @@ class LeaderView {
   const std::vector<Endpoint>& coordinators() const { return coordinators_; }
 
  private:
+  // What a stream has said.
+  struct Witness {
+    uint64_t newest_term = 0;  // that it ever named
+    Leadership names;          // in its last answer
+  };
+  Witness& WitnessOf(bool own) { return witnesses_[own ? 1 : 0]; }
+  bool MayEnd(Instant now, bool own) const;
+
   LeaderSnapshot snapshot_;
   LeaderSnapshot latest_;  // the latest one with a leader, as last heard
+  std::array<Witness, 2> witnesses_;
   std::string hive_;
   std::vector<Endpoint> coordinators_;
 };

@@ -82,7 +82,9 @@ class WatchClient::Core {
     uint64_t stream_id = 0;
     SentTimes sent;
     bool answering = false;
-    Instant last_heard{};  // or when the attempt began
+    bool knows = false;        // ... and names the leader that this proxy believes in
+    Instant ignorant_since{};  // if it does not
+    Instant last_heard{};      // or when the attempt began
     Instant next_ask{};
     Instant next_attempt{};
   };
@@ -128,12 +130,20 @@ class WatchClient::Core {
     WatchAnswer answer = FromProto(response);
     answer.asked = source->sent.At(response.echoed_sequence());
     source->last_heard = now;
-    if (view_.Heard(now, source == &own_, answer) == LeaderView::Verdict::kOtherHive) {
+    const LeaderView::Verdict verdict = view_.Heard(now, source == &own_, answer);
+    if (verdict == LeaderView::Verdict::kOtherHive) {
       LogWarning("watch", "another hive's coordinator answers at a member's address: ignored",
                  {{"coordinator", ToString(source->endpoint)}, {"hive", answer.hive}, {"expected", view_.hive()}});
       Abandon(*source, now + kRetryDelay);
       return;
     }
+    // A claim that has aged beyond its lease is no knowledge: that coordinator may be stuck. Its first answer, to no
+    // question yet, grants no lease.
+    const bool alive = !answer.asked || now < view_.snapshot().lease_until;
+    const bool names_leader = verdict == LeaderView::Verdict::kBelieved && !view_.snapshot().leader.empty();
+    const bool knew = std::exchange(source->knows, names_leader && alive);
+    if (!source->knows && (knew || !source->answering)) source->ignorant_since = now;
+    if (source->knows) may_not_know_ = kOtherMayNotKnow;
     if (!source->answering) {
       source->answering = true;
       LogInfo("watch", source == &own_ ? "watches its own coordinator" : "watches another member's coordinator",
@@ -167,11 +177,16 @@ class WatchClient::Core {
     }
   }
 
-  // While the own coordinator does not answer, one of the others is watched too.
+  // While the own coordinator does not answer, or does not know, one of the others is watched too.
   void DriveOther(Instant now) {
-    if (own_.answering) {
+    if (OwnSuffices(now)) {
       if (other_.stream) Abandon(other_, {});
       return;
+    }
+    const bool others_are_left = view_.coordinators().size() > 1;
+    if (other_.answering && !other_.knows && others_are_left && now - other_.ignorant_since >= may_not_know_) {
+      LogDebug("watch", "leaves a coordinator that knows no leader", {{"coordinator", ToString(other_.endpoint)}});
+      Abandon(other_, now);
     }
     if (!other_.stream && now >= other_.next_attempt) {
       const std::optional<Endpoint> next = NextOther();
@@ -181,18 +196,27 @@ class WatchClient::Core {
     if (!other_.endpoint.empty()) Drive(other_, now);
   }
 
+  bool OwnSuffices(Instant now) const {
+    if (!own_.answering) return false;
+    if (own_.knows || !view_.has_known_leader() || view_.coordinators().size() <= 1) return true;
+    return now - own_.ignorant_since < kOwnMayNotKnow;
+  }
+
   std::optional<Endpoint> NextOther() {
     const std::vector<Endpoint>& members = view_.coordinators();
     if (members.empty()) return std::nullopt;
-    return members[turn_++ % members.size()];
+    const size_t turn = turn_++ % members.size();
+    if (turn + 1 == members.size()) may_not_know_ = std::min<Duration>(2 * may_not_know_, kOtherMayNotKnowAtMost);
+    return members[turn];
   }
 
   void Abandon(Source& source, Instant next_attempt) {
     if (source.stream) source.stream->Cut();
     source.stream.reset();
     source.stream_id = 0;
-    source.answering = false;
+    source.answering = source.knows = false;
     source.next_attempt = next_attempt;
+    view_.Left(&source == &own_);
   }
 
   void Report(Instant now) {
@@ -224,6 +248,7 @@ class WatchClient::Core {
   Source other_;
   uint64_t newest_stream_id_ = 0;
   size_t turn_ = 0;
+  Duration may_not_know_ = kOtherMayNotKnow;  // what is granted to other_ now
   std::optional<News> reported_;
   bool connected_ = false;
   bool complained_ = false;

@@ -1,4 +1,5 @@
-// Watches who leads: a stream to this pod's coordinator, and while that one does not answer, to another member's.
+// Watches who leads: a stream to this pod's coordinator, and while that one does not answer, or knows of no leader (or
+// of an older one than this proxy), to another member's. One that knows none either is left for the next.
 //
 // Each stream asks a numbered question every kAskInterval and is cut when it has been silent for kSilence: a
 // coordinator that is stopped keeps its connections open, and gRPC's own keepalive would take a second to notice. Every
@@ -31,6 +32,13 @@ class WatchClient {
   static constexpr Duration kRetryDelay = Millis(100);
   // Between a member that could not be reached and the next one.
   static constexpr Duration kNextOtherDelay = Millis(20);
+  // This pod's own coordinator may know no leader for so long before others are asked, too: most elections and all
+  // handovers are over by then. Not before there has been a leader: a hive is born within its coordinators.
+  static constexpr Duration kOwnMayNotKnow = Millis(200);
+  // Any other member, while the leases run that were heard before: it is told of a new leader within milliseconds.
+  // Doubled whenever all have been asked in vain, since they may be leaderless for long.
+  static constexpr Duration kOtherMayNotKnow = Millis(50);
+  static constexpr Duration kOtherMayNotKnowAtMost = Seconds(1);
   // Between two complaints about coordinators that do not know this proxy's secret, or it theirs.
   static constexpr Duration kDistrustInterval = Seconds(30);
   // Events that may wait for the thread: some per stream and second are usual, with two streams at most.

@@ -45,6 +45,9 @@ class LeaderProbe final : private Link::Owner {
   void Start(const Endpoint& redis, bool read_commands);
   void Stop();
   bool running() const { return running_; }
+  // Whether is_master is yet to come. False while the list of commands is read: who suspects the redis then must ask
+  // anew.
+  bool seeks_master() const { return running_ && !is_master_; }
 
  private:
   enum class Asked { kAuth, kRole, kCommand };

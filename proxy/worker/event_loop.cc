@@ -48,13 +48,13 @@ void EventLoop::SetLeader(LeaderSnapshot snapshot) {
 void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
   const Gates gates_before = gates();
   const bool confirmed_before = may_confirm_writes();
-  const Leadership before = std::exchange(snapshot_, snapshot).leader;
+  snapshot_ = snapshot;
   // Without a leader nothing is sent; but the last one may still answer what it was asked.
   if (snapshot.leader.empty()) return;
 
   if (!linked_.SameRedis(snapshot.leader)) {
     MoveToLeader(snapshot);
-  } else if (before.term != snapshot.leader.term) {
+  } else if (linked_.term != snapshot.leader.term) {
     // The same redis under a new term: its links stay, but it must show that it is a master.
     linked_ = snapshot.leader;
     SuspectLeader();
@@ -87,7 +87,9 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
 
 void EventLoop::SuspectLeader() {
   verified_ = false;
-  if (!probe_.running() && !linked_.empty()) probe_.Start(linked_.redis, /*read_commands=*/false);
+  if (probe_.seeks_master() || linked_.empty()) return;
+  // One that is running reads the list of commands: it has seen the master that is suspected now, and begins anew.
+  probe_.Start(linked_.redis, /*read_commands=*/probe_.running());
 }
 
 void EventLoop::OnCommands(std::shared_ptr<const resp::CommandTable> commands) {

@@ -121,6 +121,58 @@ TEST(LeaderViewTest, NoLeaderEndsTheLease) {
   EXPECT_TRUE(view.snapshot().MayWrite(At(30)));
 }
 
+// A newborn member, or one that has not heard of a handover yet, says that nobody leads, or that the former one does.
+TEST(LeaderViewTest, WhoeverKnowsLessEndsNoLease) {
+  LeaderView view;
+  view.Heard(At(0), kOther, Answer(Leader(3, "10.0.0.1"), At(0)));
+  view.Heard(At(10), kOther, Answer(Leader(4, "10.0.0.2"), At(5)));
+  view.Left(kOther);
+  EXPECT_EQ(view.Heard(At(20), kOther, Answer({}, At(15))), LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.Heard(At(30), kOther, Answer(Leader(3, "10.0.0.1"), At(25))), LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.Heard(At(40), kOther, Answer({}, At(35))), LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.snapshot().leader, Leader(4, "10.0.0.2"));
+  EXPECT_TRUE(view.snapshot().MayWrite(At(704)));
+  // So does this pod's own one, when it has just been restarted.
+  EXPECT_EQ(view.Heard(At(50), kOwn, Answer({}, At(45))), LeaderView::Verdict::kOutdated);
+  // When nobody renews the lease, there is nothing that could be known better.
+  EXPECT_EQ(view.Heard(At(705), kOther, Answer({}, At(700))), LeaderView::Verdict::kBelieved);
+  EXPECT_TRUE(view.snapshot().leader.empty());
+}
+
+TEST(LeaderViewTest, WhoeverKnewTheLeaderMayEndItsLeaseUnlessTheOtherNamesIt) {
+  LeaderView view;
+  view.Heard(At(0), kOwn, Answer(Leader(4, "10.0.0.2"), At(0)));
+  view.Heard(At(10), kOther, Answer(Leader(4, "10.0.0.2"), At(5)));
+  EXPECT_EQ(view.Heard(At(20), kOwn, Answer({}, At(15))), LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.snapshot().leader.term, 4u);
+  EXPECT_EQ(view.Heard(At(30), kOther, Answer({}, At(25))), LeaderView::Verdict::kBelieved);
+  EXPECT_TRUE(view.snapshot().leader.empty());
+
+  view.Heard(At(40), kOther, Answer(Leader(4, "10.0.0.2"), At(35)));
+  view.Left(kOther);  // nobody's word any more
+  EXPECT_EQ(view.Heard(At(50), kOwn, Answer({}, At(45))), LeaderView::Verdict::kBelieved);
+}
+
+TEST(LeaderViewTest, WhileNobodyLeadsTheFormerLeaderIsNotGoneBackTo) {
+  LeaderView view;
+  view.Heard(At(0), kOwn, Answer(Leader(3, "10.0.0.1"), At(0)));
+  view.Heard(At(10), kOwn, Answer(Leader(4, "10.0.0.2"), At(5)));
+  view.Heard(At(20), kOwn, Answer({}, At(15)));
+  ASSERT_TRUE(view.snapshot().leader.empty());
+  EXPECT_EQ(view.Heard(At(30), kOther, Answer(Leader(3, "10.0.0.1"), At(25))), LeaderView::Verdict::kOutdated);
+  EXPECT_TRUE(view.snapshot().leader.empty());
+  EXPECT_EQ(view.Heard(At(40), kOther, Answer(Leader(5, "10.0.0.3"), At(35))), LeaderView::Verdict::kBelieved);
+}
+
+TEST(LeaderViewTest, AnOlderLeaderThatGrantsNoLeaseIsNeverGoneBackTo) {
+  LeaderView view;
+  view.Heard(At(0), kOwn, Answer(Leader(4, "10.0.0.2"), At(0)));
+  EXPECT_EQ(view.Heard(At(5000), kOther, Answer(Leader(3, "10.0.0.1"), At(4990), Millis(4000))),
+            LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.Heard(At(5000), kOther, Answer(Leader(3, "10.0.0.1"), std::nullopt)), LeaderView::Verdict::kOutdated);
+  EXPECT_EQ(view.snapshot().leader.term, 4u);
+}
+
 TEST(LeaderViewTest, WriteStates) {
   const struct {
     WriteState state;
