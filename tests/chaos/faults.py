@@ -167,16 +167,24 @@ def end_leader(surge_first):
             scene.stack.wait_ready(scene.stack.add_pod())
         scene.stack.begin_termination(scene.leader)
         if not surge_first:
+            if not scene.stack.surges:
+                _wait_ended(scene)
             scene.stack.wait_ready(scene.stack.add_pod())
         _wait_ended(scene)
     return do
 
 
 def roll(scene):
-    """What a Deployment does with maxSurge 1 and maxUnavailable 0: it counts a pod out as soon as it is told to end."""
-    for old in list(scene.stack.pods):
-        scene.stack.wait_ready(scene.stack.add_pod())
-        scene.stack.begin_termination(old)
+    """What a Deployment does with maxSurge 1 and maxUnavailable 0: it counts a pod out as soon as it is told to end. A StatefulSet
+    ends a pod, and makes its successor when it is gone: the last one first."""
+    for old in list(scene.stack.pods) if scene.stack.surges else reversed(list(scene.stack.pods)):
+        if scene.stack.surges:
+            scene.stack.wait_ready(scene.stack.add_pod())
+            scene.stack.begin_termination(old)
+        else:
+            scene.stack.begin_termination(old)
+            _wait_ended(scene)
+            scene.stack.wait_ready(scene.stack.add_pod())
     _wait_ended(scene)
 
 

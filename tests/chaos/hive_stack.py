@@ -1,5 +1,6 @@
 """Redis Hive behind the interface of stack.py: localhive's pod in a namespace, dnsmasq in another as the headless service."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -56,6 +57,7 @@ class HivePod(Pod):
 
 class HiveStack(Stack):
     name = "hive"
+    title = "Redis Hive"
 
     def __init__(self, network, folder, binaries, write_acks=0):
         super().__init__(network, folder, binaries)
@@ -71,6 +73,18 @@ class HiveStack(Stack):
         if options.get("write_acks") and not _supported(binaries, "hive-proxy", {"write-acks": 1}):
             return "hive-proxy has no --write-acks"
         return None
+
+    @classmethod
+    def build(cls, binaries):
+        digest = hashlib.sha256()
+        for name in ("hive-coordinator", "hive-proxy"):
+            with open(os.path.join(binaries, name), "rb") as file:
+                digest.update(file.read())
+        return digest.hexdigest()[:10]
+
+    @classmethod
+    def versions(cls, binaries):
+        return f"Redis Hive (build {cls.build(binaries)})"
 
     def make_pod(self, namespace, folder):
         return HivePod(namespace, folder, self.binaries, self._dns.endpoint, self._proxy_flags)

@@ -108,14 +108,16 @@ class Network:
             self.remove(namespace)
         _delete(self._switch)
 
-    def add(self, name):
-        """A namespace with an address that this network has never used before."""
+    def add(self, name, ip=None):
+        """A namespace with an address that this network has never used before; or with `ip`, which one had that is gone."""
         self._made += 1
         number = self._made
-        namespace = Namespace(self, name, f"p{number}", f"10.77.{number // 250}.{number % 250 + 2}")
+        namespace = Namespace(self, name, f"p{number}", ip or f"10.77.{number // 250}.{number % 250 + 2}")
         _run("ip", "netns", "add", namespace.full_name)
         self.namespaces.append(namespace)
-        _ip(self._switch, f"link add {namespace.port} type veth peer name eth0 netns {namespace.full_name}",
+        # The hardware address goes with the IP: nobody's ARP cache sends to one that is gone.
+        hardware = "02:00:" + ":".join(f"{int(part):02x}" for part in namespace.ip.split("."))
+        _ip(self._switch, f"link add {namespace.port} type veth peer name eth0 address {hardware} netns {namespace.full_name}",
             f"link set {namespace.port} master br0 up")
         _ip(namespace.full_name, "link set lo up", f"addr add {namespace.ip}/16 dev eth0", "link set eth0 up")
         return namespace

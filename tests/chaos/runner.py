@@ -41,7 +41,9 @@ class Session:
             self._load = Load(self._network, self.folder, timeout=fault.patience)
             self._stack.endpoints_changed = self._tell_clients
             self._cut_off = None
+            self._dataset_lost = False
             self._stack.start(fault.pods)
+            self._stack.wait_rested(_SETTLE_PATIENCE)
             self._write_dataset()
             self._load.start()
             self._load.spread(self._endpoints())
@@ -64,6 +66,13 @@ class Session:
         self._network.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def rest(self):
+        """Before every run: waits until nothing of the one before is left; what that one has lost is written again."""
+        self._stack.wait_rested(_SETTLE_PATIENCE)
+        if self._dataset_lost:
+            self._write_dataset()
+            self._dataset_lost = False
+
     def run(self):
         """One run: what was measured, as results.py keeps it. Raises what _UNSETTLED lists, or Unsupported."""
         stack, fault = self._stack, self._fault
@@ -84,7 +93,9 @@ class Session:
         ops = [op for op in self._load.collect(stack.wait) if op.epoch == self._load.epoch]
         leader = stack.wait_settled(_SETTLE_PATIENCE)
         findings = checker.judge(ops, self._final(leader, ops))
-        return self._record(scene, ops, findings, scene.began, until, settled_after, broken, self._missing(leader))
+        missing = self._missing(leader)
+        self._dataset_lost = missing > 0
+        return self._record(scene, ops, findings, scene.began, until, settled_after, broken, missing)
 
     def _prepare(self):
         """Every client on a fresh connection to where it may go, so that all runs begin alike."""
@@ -187,18 +198,23 @@ def missed_bar(fault, record, slack=1.0):
 
 
 def run_fault(stack_type, fault, binaries, build, runs, results, kept_logs, dataset_mb):
-    """Brings the number of recorded runs to `runs`. Returns all records."""
+    """Brings the number of recorded runs to `runs`. Returns all records. Raises Unsupported if the fault makes no sense there."""
+    if reason := stack_type.unavailable(binaries, fault):
+        raise Unsupported(reason)
     records = results.of(stack_type.name, fault.name, build)
     session = None
     try:
         while len(records) < runs:
+            if session and not _rests(session, fault):
+                session.close()
+                session = None
             record = {"stack": stack_type.name, "fault": fault.name, "build": build, "run": len(records) + 1, "broken": []}
             try:
                 session = session or Session(stack_type, fault, binaries, dataset_mb)
                 record.update(session.run())
             except _UNSETTLED as error:
                 record["broken"].append(f"did not settle: {error}")
-            if session and (record["broken"] or missed_bar(fault, record)):
+            if session and (record["broken"] or (stack_type.promises and missed_bar(fault, record))):
                 record["logs"] = _keep(session.folder, kept_logs, record)
             if session and "gap" not in record:
                 session.close()
@@ -210,6 +226,15 @@ def run_fault(stack_type, fault, binaries, build, runs, results, kept_logs, data
         if session:
             session.close()
     return records
+
+
+def _rests(session, fault):
+    try:
+        session.rest()
+        return True
+    except _UNSETTLED as error:
+        print(f"    {fault.name}: the next run gets a new stack: {error}", file=sys.stderr, flush=True)
+        return False
 
 
 def _keep(folder, kept_logs, record):
@@ -226,7 +251,7 @@ def _progress(fault, record):
     else:
         text = "no numbers"
     broken = f"; BROKEN: {record['broken']}; logs in {record.get('logs')}" if record["broken"] else ""
-    print(f"    {fault.name} {record['run']}: {text}{broken}", file=sys.stderr, flush=True)
+    print(f"    {record['stack']}: {fault.name} {record['run']}: {text}{broken}", file=sys.stderr, flush=True)
 
 
 __all__ = ["Session", "Unsupported", "missed_bar", "run_fault"]

@@ -98,6 +98,10 @@ class Stack:
     """`pods` that find one another through `discovery`, in a Network. Leaving its `with` ends every process."""
 
     name = ""  # of the stack, on the command line and in results
+    title = ""  # the same for a reader of tables
+    promises = True  # whether it is what the faults' bars and excuses are made for; others are only measured
+    surges = True  # whether a rollout may start a pod before another one has ended: a Deployment's may, a StatefulSet's may not
+    cannot = {}  # fault: why it makes no sense here
     grace = 30.0  # s that a terminated pod gets
 
     def __init__(self, network, folder, binaries):
@@ -145,12 +149,35 @@ class Stack:
         """Why the stack cannot be made with a fault's options, the keywords of its constructor ({"write_acks": 1}); None if it can."""
         raise NotImplementedError
 
+    @classmethod
+    def build(cls, binaries):
+        """What tells this stack from an earlier one of the same name in the results: a short text."""
+        raise NotImplementedError
+
+    @classmethod
+    def versions(cls, binaries):
+        """Of what it is made of, for a reader."""
+        raise NotImplementedError
+
     def close(self):
         """Ends every process that is not in a pod's namespace, and calls this one for the rest."""
         for pod in list(self.pods):
             pod.kill()
 
+    def new_address(self):
+        """The address that the next pod gets; None for one that was never used."""
+        return None
+
+    def rested(self):
+        """Whether what decides has learnt of all that has happened, and the next fault meets it prepared. Asked when settled."""
+        return True
+
     # -- the same for every stack -------------------------------------------------------------------------------------------
+
+    @classmethod
+    def unavailable(cls, binaries, fault):
+        """Why the fault cannot be run on this stack; None if it can."""
+        return cls.cannot.get(fault.name) or cls.unavailable_options(binaries, fault.options)
 
     def start(self, count):
         """Discovery, then `count` pods at once. Returns the leader when everyone follows it and every pod is ready."""
@@ -247,6 +274,10 @@ class Stack:
         others = [role for pod, role in roles.items() if pod is not masters[0]]
         return masters[0] if all(role == ("slave", masters[0].ip, "connected") for role in others) else None
 
+    def wait_rested(self, timeout):
+        self.wait_settled(timeout)
+        self.wait(self.rested, timeout, "all that decides to know of all that is there", 0.1)
+
     def wait_settled(self, timeout):
         """Waits for settled(); TimeoutError tells what every redis says."""
         try:
@@ -258,7 +289,7 @@ class Stack:
     def _new_pod(self):
         self._made += 1
         name = f"pod{self._made}"
-        pod = self.make_pod(self.network.add(name), os.path.join(self.folder, name))
+        pod = self.make_pod(self.network.add(name, self.new_address()), os.path.join(self.folder, name))
         self.pods.append(pod)
         return pod
 
