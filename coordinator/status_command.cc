@@ -71,6 +71,7 @@ Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) 
     notes += "reluctant ";
   }
   if (member.gone()) notes += "gone ";
+  if (member.rejects()) notes += "another secret or CA ";
   if (!member.listed()) notes += "not listed ";
   return {member.coordinator().ip() + (self ? " *" : ""),
           known ? Word(v1::Role_Name(member.role()), "ROLE_") : "never met",

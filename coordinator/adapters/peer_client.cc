@@ -45,10 +45,12 @@ bool Contains(const std::string& text, std::string_view part) { return text.find
 
 Failure FailureOf(const grpc::Status& status) {
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return Failure::kTimeout;
+  if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED) return Failure::kRejected;
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return Failure::kClosed;
   // gRPC passes the operating system's words on.
   const std::string& words = status.error_message();
   if (Contains(words, "Connection refused")) return Failure::kRefused;
+  if (Contains(words, "handshake failed")) return Failure::kRejected;
   for (const std::string_view part : {"No route to host", "Network is unreachable", "Host is down"}) {
     if (Contains(words, part)) return Failure::kUnreachable;
   }
@@ -157,7 +159,7 @@ void PeerClient::Begin(const election::SendRequest& envelope, const Request& fro
              guard_.OnFailure(status, call->to);
              inbox_.Post(election::CallFailed{call->id, FailureOf(status)});
            } else if (!guard_.Answered(call->context, call->proof, call->to)) {
-             inbox_.Post(election::CallFailed{call->id, Failure::kClosed});
+             inbox_.Post(election::CallFailed{call->id, Failure::kRejected});
            } else if (auto reply = Decode(call->response); reply.ok()) {
              inbox_.Post(election::ReplyReceived{call->id, *std::move(reply)});
            } else {
@@ -248,9 +250,11 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
                         TakeFromGrpc(call);
                         election::Dialled dialled{call->id, Outcome::kMute, {}};
                         guard_.OnFailure(status, call->to);
-                        // Of one who proves nothing nobody knows who it is: it is as good as silent, not proof that
-                        // another has taken the member's place.
-                        if (status.ok() && guard_.Answered(call->context, call->proof, call->to)) {
+                        // Of one who proves nothing nobody knows who it is: that is no proof that another has taken the
+                        // member's place.
+                        if (status.ok() && !guard_.Answered(call->context, call->proof, call->to)) {
+                          dialled.outcome = Outcome::kRejected;
+                        } else if (status.ok()) {
                           // Whatever answers without making sense is no member of ours: an identity of nobody.
                           dialled.outcome = Outcome::kAnswered;
                           if (auto header = Decode(call->response.header()); header.ok())
@@ -259,10 +263,11 @@ void PeerClient::Identify(const election::Dial& dial, Instant deadline) {
                           dialled.outcome = Outcome::kAnswered;
                         } else if (FailureOf(status) == Failure::kRefused) {
                           dialled.outcome = Outcome::kRefused;  // it ended between the two connections
-                        } else if (FailureOf(status) == Failure::kClosed) {
+                        } else if (FailureOf(status) == Failure::kClosed || FailureOf(status) == Failure::kRejected) {
                           // Connected, and closed again without an answer: a process that is just dying does so, whose
                           // listening socket is the last to go; so does one that does not like us. Does anybody listen
                           // now?
+                          dialled.outcome = Outcome::kRejected;
                           Knock({call->id, call->to, kLeastDialWindow}, [this, dialled] { inbox_.Post(dialled); });
                           return Leave(&call->context);
                         }

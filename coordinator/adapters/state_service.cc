@@ -67,6 +67,7 @@ void DescribeMember(const election::State& state, const election::MemberState& m
   to->set_link_up(member.link_up);
   to->set_listed(member.listed);
   to->set_gone(member.gone);
+  to->set_rejects(member.rejects);
   to->set_leads(leads);
   if (member.will != election::Will{}) Encode(member.will, to->mutable_will());
   if (member.heard_ago >= Duration(0) && member.identity != state.self) {

@@ -216,7 +216,7 @@ void Core::Impl::OnCampaign(RequestId id, const CampaignRequest& request) {
              {CampaignVerdict::kCandidacy, request.started, request.standing, request.header.self, request.reluctant});
   OweCampaign(id, /*on_proof=*/false);
   const bool may_stand =
-      OwnStanding().available && redis_.holds_data() && !Promised() && MayStand() && !DemotedBySwitch();
+      OwnStanding().available && redis_.holds_data() && !Promised() && MayStand() && !DemotedBySwitch() && !IsOutcast();
   if (role_ == Role::kJoining && may_stand && now_ >= joining_.stand_not_before) Stand(Evidence::kLeaderless, {});
   FreezeForAnswer();
 }

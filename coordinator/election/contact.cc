@@ -78,6 +78,51 @@ void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Cal
   }
 }
 
+// --------------------------------------------------------------------------------------------------- rejection
+
+void Core::Impl::NoteRejection(Peer& peer) {
+  peer.rejected = now_;
+  peer.gone = false;
+  Complain("rejected by " + peer.coordinator.ip,
+           hive::ToString(peer.coordinator) +
+               " is alive, but it and this member do not believe one another: they differ in --peer-secret-file (or "
+               "the redis password that stands in for it), in --tls-ca, or in whether they use TLS at all" +
+               (has_joined_ ? "" : "; if others lead, it is this member's that is wrong"));
+}
+
+bool Core::Impl::Rejects(const Peer& peer) const {
+  return peer.listed && peer.rejected && now_ - *peer.rejected <= kRejectionLasts;
+}
+
+// It has never been in step with the hive, and no fewer of the listed members reject it than it hears, itself included:
+// rather its own secret or CA is wrong than all of theirs. Such a member begins nothing and leads nothing.
+bool Core::Impl::IsOutcast() const {
+  if (has_joined_) return false;
+  int heard = 1;
+  int rejecting = 0;
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    if (Rejects(peer)) {
+      ++rejecting;
+    } else if (!peer.gone && peer.answered && now_ - *peer.answered <= config_.leader_timeout) {
+      ++heard;
+    }
+  }
+  return rejecting >= heard;
+}
+
+// Who rejects it, and what to do, in one clause; empty when nobody does.
+std::string Core::Impl::Outcasting() const {
+  std::string who;
+  for (const auto& [endpoint, peer] : peers_.all()) {
+    if (Rejects(peer)) who += (who.empty() ? "" : ", ") + hive::ToString(endpoint);
+  }
+  if (who.empty()) return "";
+  return "agreement with " + who +
+         " on who is a member: its secret (--peer-secret-file, or the redis password) or its CA (--tls-ca) is another "
+         "than this member's, or only one of the two uses TLS; it is alive, so nothing is begun without it. Make them "
+         "the same; if others lead, it is this member's that is wrong";
+}
+
 // ------------------------------------------------------------------------------------------------------- proof
 
 void Core::Impl::BeginProof(Peer& peer) {
@@ -110,6 +155,10 @@ void Core::Impl::On(const Dialled& event) {
     case Dialled::Outcome::kMute:  // accepted, but silent: no proof of anything
       peer->proof.reset();
       break;
+    case Dialled::Outcome::kRejected:
+      peer->proof.reset();
+      NoteRejection(*peer);
+      break;
     case Dialled::Outcome::kRefused:
     case Dialled::Outcome::kUnreachable:
     case Dialled::Outcome::kNoConnect:
@@ -122,6 +171,7 @@ void Core::Impl::On(const Dialled& event) {
 
 void Core::Impl::OnProvedGone(Peer& peer) {
   peer.gone = true;
+  peer.rejected.reset();
   if (promise_ && peer.met() && promise_->claim.leader == peer.identity) promise_.reset();
   if (promoting_heard_ && peer.met() && promoting_heard_->claim.leader == peer.identity) promoting_heard_.reset();
   ProbeRedisOf(peer);

@@ -279,6 +279,7 @@ void Core::Impl::On(const CallFailed& event) {
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();
   if (event.failure == Failure::kTimeout) return;
+  if (event.failure == Failure::kRejected) NoteRejection(*peer);
   if (!peer->gone) {
     BeginProof(*peer);
   } else if (call.kind == CallKind::kGreet) {
@@ -403,6 +404,7 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
   }
   if (winning_) winning_->targets.try_emplace(coordinator).first->second.awaited = true;  // it is there after all
   peer->gone = false;
+  if (asked_at) peer->rejected.reset();
   peer->probed = ProbedRedis::kUnknown;
   if (before.incarnation != 0 && before != identity) OnReplaced(*peer, before);
   return peer;

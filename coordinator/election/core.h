@@ -24,6 +24,7 @@ struct MemberState {
   bool link_up = false;
   bool listed = false;     // DNS lists it
   bool gone = false;       // proved gone
+  bool rejects = false;    // it does not take this member for one, or this member it: another secret, or another CA
   Duration heard_ago{-1};  // negative = never
 };
 struct LastElection {

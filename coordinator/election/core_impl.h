@@ -54,6 +54,9 @@ inline constexpr Duration kRefusalPatience = Seconds(10);
 // Between two tries to make an orphan (the redis of a leader whose coordinator is gone) replicate us.
 inline constexpr Duration kOrphanInterval = Millis(200);
 
+// A member that rejects this one is known to be alive for so long after.
+inline constexpr Duration kRejectionLasts = Seconds(10);
+
 // No honest hive gets here: a term beyond is refused, so that terms never wrap.
 inline constexpr Term kHighestTerm = Term{1} << 48;
 // How far another member's term may be ahead: a leadership every second of a partition of eleven days.
@@ -330,6 +333,10 @@ class Core::Impl {
   void GreetPeers();
   void Greet(Peer& peer);
   void OnGreetReport(Peer& peer, const MemberReport& report, const Call* asked);
+  void NoteRejection(Peer& peer);
+  bool Rejects(const Peer& peer) const;
+  bool IsOutcast() const;
+  std::string Outcasting() const;
   void BeginProof(Peer& peer);
   void DriveProofs();
   void OnProvedGone(Peer& peer);

@@ -53,7 +53,7 @@ void Core::Impl::DriveJoining() {
     if (BootstrapAllowed()) Stand(Evidence::kBootstrap, {});
     return;
   }
-  if (!MayStand() || DemotedBySwitch()) return;
+  if (!MayStand() || DemotedBySwitch() || IsOutcast()) return;
   if (!candidacy_ && ProvedLately()) return Stand(Evidence::kProof, proved_lost_);
   if (candidacy_) return Stand(candidacy_->evidence, candidacy_->lost);  // the next round of the same election
   if (!peers_.answered() && now_ - started_at_ < kDnsPatience) return;
@@ -68,7 +68,8 @@ bool Core::Impl::ProvedEmptyHanded(const Peer& peer) const {
 }
 
 // Empties stand among themselves only when DNS has listed the same members, this one among them, for bootstrap_settle,
-// and nobody listed leads, has data, or is silent and so may have it. Silence ends after empty_wait, loudly.
+// and nobody listed leads, has data, or is silent and so may have it. Patience with silence ends after empty_wait,
+// loudly; with those that reject this member it does not.
 bool Core::Impl::BootstrapAllowed() {
   joining_.patience_over = false;
   if (!peers_.self_listed() || dns_silent_ || now_ - listed_since_ < config_.bootstrap_settle) return false;
@@ -91,7 +92,9 @@ bool Core::Impl::BootstrapAllowed() {
       peer.blocks_since.reset();
       continue;
     }
-    if (!peer.blocks_since) peer.blocks_since = now_;
+    // Whoever rejects this one is alive, and patience is for the silent. A member that has been in step with the hive
+    // is not the one that is wrong: it waits for the stranger no longer than for anybody.
+    if (!peer.blocks_since || (Rejects(peer) && !has_joined_)) peer.blocks_since = now_;
     if (peer.gone && peer.probed == ProbedRedis::kHasData) {  // seen, so not silent: its coordinator is waited for
       awaited = true;
     } else if (now_ - *peer.blocks_since < config_.empty_wait) {

@@ -45,6 +45,8 @@ const char* Name(Failure failure) {
       return "closed";
     case Failure::kTimeout:
       return "timeout";
+    case Failure::kRejected:
+      return "rejected";
   }
   return "?";
 }
@@ -215,7 +217,8 @@ struct Printer {
   }
   void operator()(const CallFailed& e) const { out << "call #" << e.id << " failed: " << election::Name(e.failure); }
   void operator()(const Dialled& e) const {
-    static constexpr const char* kOutcomes[] = {"answered", "refused", "unreachable", "no connection", "mute"};
+    static constexpr const char* kOutcomes[] = {"answered",      "refused", "unreachable",
+                                                "no connection", "mute",    "rejected"};
     out << "dialled #" << e.id << ": " << kOutcomes[static_cast<int>(e.outcome)];
     if (!e.answered_by.empty()) out << " by " << ToString(e.answered_by);
   }

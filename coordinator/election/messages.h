@@ -387,6 +387,7 @@ enum class Failure : uint8_t {
   kUnreachable,  // no route, host down
   kClosed,       // the connection broke before an answer
   kTimeout,      // no answer in time: the connection attempt, or the call
+  kRejected,     // somebody answers, but does not believe that this one is a member, or does not prove to be one itself
 };
 const char* Name(Failure failure);
 
@@ -399,7 +400,14 @@ struct CallFailed {
 // What a Dial found. Connected but mute is silence, not proof.
 struct Dialled {
   CallId id = 0;
-  enum class Outcome : uint8_t { kAnswered, kRefused, kUnreachable, kNoConnect, kMute } outcome = Outcome::kMute;
+  enum class Outcome : uint8_t {
+    kAnswered,
+    kRefused,
+    kUnreachable,
+    kNoConnect,
+    kMute,
+    kRejected,  // somebody lives there: as Failure::kRejected, or it closes the connection, as one with TLS does
+  } outcome = Outcome::kMute;
   Identity answered_by;  // kAnswered
 };
 

@@ -37,6 +37,10 @@ struct Peer {
   // When another incarnation than the known one last spoke at this address, unasked: whoever speaks there is not gone.
   std::optional<Instant> stranger_heard;
 
+  // When it last rejected this member, or did not prove itself to it: another secret, another CA, TLS on one side only.
+  // Whoever rejects is alive, and may have the data. Until it answers, or is proved gone.
+  std::optional<Instant> rejected;
+
   // Since when it keeps the empties from beginning a new dataset: it is silent, or may hold data but cannot lead.
   std::optional<Instant> blocks_since;
 

@@ -63,6 +63,8 @@ std::string Core::Impl::WaitingFor() const {
   if (doubts_) return "enough of the other members to be heard: this one may be cut off";
   if (role_ != Role::kJoining) return "the election to end";
   if (!peers_.answered()) return "DNS to answer";
+  if (const std::string agreement = Outcasting(); !agreement.empty() && (IsOutcast() || !redis_.holds_data()))
+    return agreement;
   if (redis_.holds_data()) return "the other members to say whether they know a leader";
   if (!peers_.self_listed()) return "DNS to list this member: it lists others only";
   for (const auto& [endpoint, peer] : peers_.all()) {
@@ -95,17 +97,13 @@ State Core::Impl::GetState(Instant now) const {
   state.refused_messages = refused_messages_;
   state.waiting_for = WaitingFor();
   state.members.push_back({config_.coordinator, config_.self, role_, state.standing, OwnWill(), state.view.in_sync,
-                           peers_.self_listed(), false, Duration{0}});
+                           peers_.self_listed(), false, false, Duration{0}});
   for (const auto& [endpoint, peer] : peers_.all()) {
-    MemberState member{endpoint,
-                       peer.identity,
-                       peer.report.role,
-                       peer.report.standing,
-                       peer.report.will,
-                       peer.link_up,
-                       peer.listed,
-                       peer.gone,
-                       peer.heard ? now - *peer.heard : Duration{-1}};
+    MemberState member{endpoint,         peer.identity,
+                       peer.report.role, peer.report.standing,
+                       peer.report.will, peer.link_up,
+                       peer.listed,      peer.gone,
+                       Rejects(peer),    peer.heard ? now - *peer.heard : Duration{-1}};
     const Claim& leader = state.view.claim;
     if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
     state.members.push_back(std::move(member));

@@ -216,12 +216,12 @@ TEST_F(AnswersTest, AnImpostorIsNotListenedTo) {
   impostor.service.Reply({received->id, GreetReply{kServer, {}}});
   const auto failed = here.core.Await<CallFailed>();
   ASSERT_TRUE(failed);
-  EXPECT_EQ(failed->failure, Failure::kClosed);
+  EXPECT_EQ(failed->failure, Failure::kRejected);
 
   client.Dial({2, at, Seconds(10)});
   const auto dialled = here.core.Await<Dialled>();
   ASSERT_TRUE(dialled);
-  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kMute) << "nobody knows who it is: no proof of anything";
+  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kRejected) << "nobody knows who it is: no proof of anything";
 
   client.OpenFollow({2, at, {.header = kAsker}});
   const auto opened = impostor.core.Await<FollowOpened>();
@@ -236,11 +236,11 @@ TEST_F(AnswersTest, AMemberWithAnotherSecretIsNeitherGoneNorHeard) {
   End other(kServer, kOthers);
   const Endpoint at = other.Serve();
   client.Send({1, at, GreetRequest{kAsker, {}}, Seconds(10)});
-  EXPECT_EQ(here.core.Await<CallFailed>()->failure, Failure::kClosed);
+  EXPECT_EQ(here.core.Await<CallFailed>()->failure, Failure::kRejected);
   client.Dial({2, at, Seconds(10)});
-  EXPECT_EQ(here.core.Await<Dialled>()->outcome, Dialled::Outcome::kMute);
+  EXPECT_EQ(here.core.Await<Dialled>()->outcome, Dialled::Outcome::kRejected);
   client.OpenFollow({2, at, {.header = kAsker}});
-  EXPECT_EQ(here.core.Await<StreamClosed>()->failure, Failure::kClosed);
+  EXPECT_EQ(here.core.Await<StreamClosed>()->failure, Failure::kRejected);
   EXPECT_EQ(other.refused(Reason::kWrongProof), 3u);
   EXPECT_EQ(here.heard() + other.heard(), 0u);
 }

@@ -181,7 +181,7 @@ TEST_F(PeersTest, DialFindsOneThatClosesEveryConnection) {
   CloseNext(*listener, 2);
   const auto dialled = here.Await<Dialled>();
   ASSERT_TRUE(dialled);
-  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kMute);
+  EXPECT_EQ(dialled->outcome, Dialled::Outcome::kRejected);
 }
 
 TEST_F(PeersTest, FollowCarriesReportsAndBeats) {
@@ -264,6 +264,8 @@ TEST(FailureOf, ReadsTheOperatingSystemsWords) {
   EXPECT_EQ(of("... No route to host"), Failure::kUnreachable);
   EXPECT_EQ(of("... Connection timed out"), Failure::kTimeout);
   EXPECT_EQ(of("Socket closed"), Failure::kClosed);
+  EXPECT_EQ(of("... Ssl handshake failed: SSL_ERROR_SSL"), Failure::kRejected);
+  EXPECT_EQ(FailureOf({grpc::StatusCode::UNAUTHENTICATED, "another secret"}), Failure::kRejected);
   EXPECT_EQ(FailureOf({grpc::StatusCode::DEADLINE_EXCEEDED, ""}), Failure::kTimeout);
   EXPECT_EQ(FailureOf({grpc::StatusCode::INTERNAL, "Connection refused"}), Failure::kClosed);
 }
