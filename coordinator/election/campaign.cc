@@ -71,6 +71,7 @@ void Core::Impl::DriveElecting() {
   const bool doubts = candidacy_->evidence != Evidence::kBootstrap && InDoubt();
   const bool waits = doubts || (candidacy_->evidence != Evidence::kBootstrap && AloneInTheDark());
   for (auto& [endpoint, peer] : peers_.all()) {
+    if (peer.stranger()) continue;
     // In doubt, those that refused are asked again, too: a firewall may have spoken for them.
     if ((peer.gone && !doubts) || candidacy_->answers.contains(endpoint)) continue;
     const auto asked = candidacy_->asked_at.find(endpoint);
@@ -158,7 +159,7 @@ void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
     return TakeAnswer(peer, {reply.verdict, reply.started, reply.standing, peer.identity, reply.reluctant});
   }
   const Claim& leader = reply.leader;
-  if (Absurd(leader.term)) return;
+  if (Absurd(leader.term, /*asked=*/true)) return;
   if (leader.empty() || leader.leader == config_.self) return;  // it has not noticed yet that we lead no more
   highest_term_ = std::max(highest_term_, leader.term);
   const Peer* known = peers_.Find(leader.coordinator);

@@ -33,12 +33,19 @@ void Core::Impl::Greet(Peer& peer) {
 void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Call* asked) {
   peer.report = report;
   LearnLineage(report.lineage);
-  if (Absurd(report.leader.term) || (report.key && Absurd(report.key->claim.term))) {
+  const bool was_asked = asked != nullptr;
+  if (Absurd(report.leader.term, was_asked) || (report.key && Absurd(report.key->claim.term, was_asked))) {
     ++refused_messages_["absurd term"];
     return;
   }
   if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);
-  if (report.leader_heard_ago < config_.leader_timeout) NoteRival(report.leader);
+  const bool live = report.leader_heard_ago < config_.leader_timeout;
+  if (was_asked) {
+    if (live) NoteRival(report.leader);
+    SettleAssertion(peer.coordinator, asked->sent, live && IsRival(report.leader));
+  } else if (live) {
+    CheckRival(report.leader, peer.coordinator);
+  }
   const bool leads = report.role == Role::kLeading && report.leader.leader == peer.identity;
   const bool promotes = report.role == Role::kPromoting && report.leader.leader == peer.identity;
 

@@ -206,13 +206,12 @@ void Core::Impl::On(const RedisDone& event) {
 
 void Core::Impl::On(const RequestReceived& event) {
   const Header& header = HeaderOf(event.request);
-  if (const std::string reason = RefusalOf(header); !reason.empty()) {
+  if (const std::string reason = RefusalOf(header, /*asked=*/false); !reason.empty()) {
     Complain("refused " + header.coordinator.ip, "refusing a message from " + header.coordinator.ip + ": " + reason);
     return Respond(event.id, Refusal{MakeHeader(), reason});
   }
   Peer* peer = Meet(header, std::nullopt);
-  if (peer == nullptr)
-    return Respond(event.id, Refusal{MakeHeader(), ""});  // not (yet) the one we know at this address
+  if (peer == nullptr) return OnUnknown(event.id, event.request);
   if (const auto* greet = std::get_if<GreetRequest>(&event.request)) {
     OnGreetReport(*peer, greet->report, nullptr);
     return Respond(event.id, GreetReply{MakeHeader(), MakeReport()});
@@ -223,6 +222,22 @@ void Core::Impl::On(const RequestReceived& event) {
   if (const auto* yield = std::get_if<YieldRequest>(&event.request)) return OnYield(event.id, *yield);
   if (const auto* take = std::get_if<TakeOverRequest>(&event.request)) return OnTakeOver(event.id, *take);
   OnHandOver(event.id, std::get<HandOverRequest>(event.request));
+}
+
+// Whether somebody at that address is being asked who it is, and this may be the answer.
+bool Core::Impl::IsAsked(const Peer* peer, const Identity& identity) const {
+  return peer != nullptr && peer->greeting &&
+         std::find(peer->former.begin(), peer->former.end(), identity.incarnation) == peer->former.end();
+}
+
+// Its sender is not, or not yet, the one that we know at its address. Two that do not know one another yet must be able
+// to meet, so a greeting is answered; nothing that it says is taken in before it has answered ours.
+void Core::Impl::OnUnknown(RequestId id, const Request& request) {
+  const Header& header = HeaderOf(request);
+  if (IsAsked(peers_.Find(header.coordinator), header.self) && std::holds_alternative<GreetRequest>(request)) {
+    return Respond(id, GreetReply{MakeHeader(), MakeReport()});
+  }
+  Respond(id, Refusal{MakeHeader(), ""});
 }
 
 void Core::Impl::On(const ReplyReceived& event) {
@@ -242,7 +257,7 @@ void Core::Impl::On(const ReplyReceived& event) {
     return;
   }
   const Header& header = HeaderOf(event.reply);
-  if (const std::string reason = RefusalOf(header); !reason.empty()) {
+  if (const std::string reason = RefusalOf(header, /*asked=*/true); !reason.empty()) {
     return Complain("refused " + call.to.ip, "ignoring the answer of " + hive::ToString(call.to) + ": " + reason);
   }
   Peer* peer = Meet(header, call.sent);
@@ -278,6 +293,13 @@ void Core::Impl::On(const CallFailed& event) {
   Peer* peer = peers_.Find(call.to);
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();
+  // Whoever was met, and is silent just now, may have been cut off after it spoke.
+  if (call.kind == CallKind::kGreet) SettleAssertion(call.to, call.sent, event.failure == Failure::kTimeout);
+  const bool is_our_leader = following_ && following_->claim.coordinator == call.to;
+  if (peer->stranger() && !is_our_leader) {
+    ++refused_messages_["stranger"];
+    return peers_.Forget(call.to);
+  }
   if (event.failure == Failure::kTimeout) return;
   if (event.failure == Failure::kRejected) NoteRejection(*peer);
   if (!peer->gone) {
@@ -341,19 +363,23 @@ MemberReport Core::Impl::MakeReport() const {
 
 // Terms grow by one a leadership. One that is far ahead of all that was seen is nobody's, and would use up the terms of
 // the whole hive; whoever has seen none yet takes what it finds, up to half of the range.
-bool Core::Impl::Absurd(Term term) const {
+bool Core::Impl::Absurd(Term term, bool asked) const {
+  if (!asked) return term > kHighestTerm || term > highest_term_ + kMaxUnaskedTermJump;
   if (highest_term_ == 0) return term > kHighestTerm / 2;
   return term > kHighestTerm || term > highest_term_ + kMaxTermJump;
 }
 
-std::string Core::Impl::RefusalOf(const Header& header) {
+std::string Core::Impl::RefusalOf(const Header& header, bool asked) {
   const char* kind = nullptr;
-  std::string reason = WhyRefused(header, kind);
+  std::string reason = WhyRefused(header, asked, kind);
   if (!reason.empty()) ++refused_messages_[kind];
+  // Of one that was met, and is that far ahead, we ask for the term: the answer may be believed.
+  Peer* peer = !asked && Absurd(header.highest_term, asked) ? peers_.Find(header.coordinator) : nullptr;
+  if (peer != nullptr && !peer->stranger() && !peer->greeting && now_ >= peer->next_greeting) Greet(*peer);
   return reason;
 }
 
-std::string Core::Impl::WhyRefused(const Header& header, const char*& kind) const {
+std::string Core::Impl::WhyRefused(const Header& header, bool asked, const char*& kind) const {
   kind = "another hive";
   if (header.hive != config_.hive) {
     return "it belongs to hive '" + header.hive + "', this member to '" + config_.hive +
@@ -370,7 +396,7 @@ std::string Core::Impl::WhyRefused(const Header& header, const char*& kind) cons
     return "its identity is incomplete";
   }
   kind = "absurd term";
-  if (Absurd(header.highest_term)) return "its term is absurd";
+  if (Absurd(header.highest_term, asked)) return "its term is absurd";
   return "";
 }
 
@@ -381,9 +407,16 @@ Peer* Core::Impl::Meet(const Header& header, std::optional<Instant> asked_at) {
 }
 
 Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at) {
-  Peer* peer = peers_.Add(coordinator);
+  Peer* peer = peers_.Find(coordinator);
+  if (peer == nullptr) {
+    if (!asked_at && !MayAskStranger()) {
+      ++refused_messages_["stranger"];
+      return nullptr;
+    }
+    peer = peers_.Add(coordinator);
+  }
   if (peer == nullptr) return nullptr;
-  if (peer->met() && peer->identity != identity && !MayReplace(*peer, identity, asked_at)) return nullptr;
+  if (peer->identity != identity && !MayReplace(*peer, identity, asked_at)) return nullptr;
   const Identity before = peer->identity;
   if (before.incarnation != identity.incarnation) {
     constexpr size_t kFormerRemembered = 8;
@@ -410,8 +443,18 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
   return peer;
 }
 
-// Incarnations have no order, and what an old one has sent may arrive after the new one has spoken. So only the answer
-// to a question that was asked after the known one was last heard replaces it; anything else makes us ask.
+bool Core::Impl::MayAskStranger() {
+  if (now_ - strangers_since_ >= kStrangersInterval) {
+    strangers_since_ = now_;
+    strangers_asked_ = 0;
+  }
+  return ++strangers_asked_ <= kStrangersAsked;
+}
+
+// Anybody can say that it is a member, at any address; only a member can answer there. So nobody is met but by its
+// answer to a question of ours. And incarnations have no order: what an old one has sent may arrive after the new one
+// has spoken, so only the answer to a question that was asked after the known one was last heard replaces it. Anything
+// else makes us ask.
 bool Core::Impl::MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at) {
   if (std::find(peer.former.begin(), peer.former.end(), identity.incarnation) != peer.former.end()) return false;
   if (asked_at && (!peer.heard || *asked_at > *peer.heard)) return true;

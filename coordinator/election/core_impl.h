@@ -54,6 +54,15 @@ inline constexpr Duration kRefusalPatience = Seconds(10);
 // Between two tries to make an orphan (the redis of a leader whose coordinator is gone) replicate us.
 inline constexpr Duration kOrphanInterval = Millis(200);
 
+// How far ahead a term may be in a message that nobody has asked for. Whoever is further ahead is asked, and then
+// believed up to kMaxTermJump: so nobody who cannot answer at a member's address brings the end of the range near.
+inline constexpr Term kMaxUnaskedTermJump = 1000;
+
+// Whoever speaks without being known to DNS or met is asked who it is, so many in a second at most: each costs a
+// connection. Real members get in by DNS, however many strangers there are.
+inline constexpr int kStrangersAsked = 16;
+inline constexpr Duration kStrangersInterval = Seconds(1);
+
 // A member that rejects this one is known to be alive for so long after.
 inline constexpr Duration kRejectionLasts = Seconds(10);
 
@@ -168,6 +177,13 @@ class Core::Impl {
     Instant heard;
   };
 
+  // A message says that its sender leads or is about to, and its sender has yet to confirm it.
+  struct Assertion {
+    Claim claim;
+    Instant heard;
+    bool holds = false;  // writes wait for the answer
+  };
+
   struct Leading {
     Claim claim;
     Instant opened;
@@ -177,11 +193,12 @@ class Core::Impl {
     std::map<StreamId, Follower> followers;               // identity empty until the first report
     std::optional<std::pair<CallId, Identity>> yielding;  // our Yield is out, to this leader
     std::vector<Orphan> orphans;
-    Verdict writes;                     // as told
-    bool fence = false;                 // its redis is to refuse writes
-    std::optional<Promise> rival;       // another member claims, or is about to claim, the leadership
-    std::optional<Instant> asks_since;  // its loop stood still: what was heard before counts for nothing
-    bool isolated = false;              // the last follower was lost by silence, and nobody has answered since
+    Verdict writes;                // as told
+    bool fence = false;            // its redis is to refuse writes
+    std::optional<Promise> rival;  // another member claims, or is about to claim, the leadership: its own answer
+    std::map<Endpoint, Assertion> assertions;  // the same, from a message that anybody may have sent: it is being asked
+    std::optional<Instant> asks_since;         // its loop stood still: what was heard before counts for nothing
+    bool isolated = false;                     // the last follower was lost by silence, and nobody has answered since
     Instant next_reluctant;
   };
 
@@ -303,11 +320,14 @@ class Core::Impl {
   Header MakeHeader() const;
   MemberReport MakeReport() const;
   Standing OwnStanding() const;
-  Dataset CurrentDataset() const;               // with the age of now
-  std::string RefusalOf(const Header& header);  // empty when acceptable; else counted
-  bool Absurd(Term term) const;
-  std::string WhyRefused(const Header& header, const char*& kind) const;
+  Dataset CurrentDataset() const;                           // with the age of now
+  std::string RefusalOf(const Header& header, bool asked);  // empty when acceptable; else counted
+  bool Absurd(Term term, bool asked) const;
+  std::string WhyRefused(const Header& header, bool asked, const char*& kind) const;
   Peer* Meet(const Header& header, std::optional<Instant> asked_at);
+  bool MayAskStranger();
+  bool IsAsked(const Peer* peer, const Identity& identity) const;
+  void OnUnknown(RequestId id, const Request& request);
   Peer* MeetIdentity(const Identity& identity, const Endpoint& coordinator, std::optional<Instant> asked_at);
   bool MayReplace(Peer& peer, const Identity& identity, std::optional<Instant> asked_at);
   void OnReplaced(Peer& peer, const Identity& before);
@@ -441,6 +461,10 @@ class Core::Impl {
   bool AloneInTheDark() const;
   int FollowersInSync() const;
   void NoteRival(const Claim& claim);
+  bool IsRival(const Claim& claim) const;
+  void CheckRival(const Claim& claim, const Endpoint& sender);
+  void SettleAssertion(const Endpoint& sender, Instant asked_at, bool confirmed);
+  void DriveAssertions();
   void ForgetRival(const Identity& identity);
   void SuspendAfterStall();
   bool StillAsking() const;
@@ -528,6 +552,8 @@ class Core::Impl {
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;
   std::map<std::string, uint64_t> refused_messages_;
+  Instant strangers_since_;  // this count of strangers
+  int strangers_asked_ = 0;
 
   std::optional<LastElection> last_election_;
   LeaderView published_;

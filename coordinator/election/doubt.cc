@@ -69,9 +69,42 @@ int Core::Impl::FollowersInSync() const {
 
 // Another member claims the leadership with a better claim, or is about to: until they have settled, one of the two
 // takes writes.
+bool Core::Impl::IsRival(const Claim& claim) const {
+  return leading_ && !claim.empty() && claim.leader != config_.self && Beats(claim, leading_->claim);
+}
+
 void Core::Impl::NoteRival(const Claim& claim) {
-  if (!leading_ || claim.empty() || claim.leader == config_.self || !Beats(claim, leading_->claim)) return;
-  leading_->rival = Promise{claim, now_};
+  if (IsRival(claim)) leading_->rival = Promise{claim, now_};
+}
+
+// The same, from a message that anybody may have sent: its sender is asked at its own address, and believed when it
+// answers so. New writes wait for the answer meanwhile, unless it has denied such a claim of late.
+void Core::Impl::CheckRival(const Claim& claim, const Endpoint& sender) {
+  Peer* peer = peers_.Find(sender);
+  if (!IsRival(claim) || peer == nullptr || !peer->met()) return;
+  const bool denied = peer->denied && now_ - *peer->denied <= config_.leader_timeout;
+  leading_->assertions.try_emplace(sender, Assertion{claim, now_, !denied});
+}
+
+void Core::Impl::SettleAssertion(const Endpoint& sender, Instant asked_at, bool confirmed) {
+  if (!leading_) return;
+  const auto it = leading_->assertions.find(sender);
+  if (it == leading_->assertions.end() || asked_at < it->second.heard) return;
+  const Claim claim = it->second.claim;
+  leading_->assertions.erase(it);
+  if (confirmed) return NoteRival(claim);
+  if (Peer* peer = peers_.Find(sender)) peer->denied = now_;
+  ++refused_messages_["unconfirmed claim"];
+  Complain("unconfirmed " + sender.ip, "a message says that " + ToString(claim) +
+                                           " leads, but nobody at its address confirms it: goes on (strangers can be "
+                                           "kept out by --peer-secret-file or TLS)");
+}
+
+void Core::Impl::DriveAssertions() {
+  std::erase_if(leading_->assertions, [&](const auto& entry) { return peers_.Find(entry.first) == nullptr; });
+  for (const auto& [sender, assertion] : leading_->assertions) {
+    if (Peer* peer = peers_.Find(sender); !peer->greeting) Greet(*peer);
+  }
 }
 
 void Core::Impl::ForgetRival(const Identity& identity) {
@@ -102,6 +135,9 @@ Core::Impl::Verdict Core::Impl::JudgeWrites() const {
   if (leading_->isolated && dns_silent_) {
     return {WriteState::kFenced, "every follower has fallen silent, and DNS does not answer: cut off, it seems"};
   }
+  const bool asking = std::any_of(leading_->assertions.begin(), leading_->assertions.end(),
+                                  [](const auto& entry) { return entry.second.holds; });
+  if (asking) return {WriteState::kHold, "another member is said to claim the leadership, too: asks it"};
   if (const int in_sync = FollowersInSync(); in_sync < config_.min_followers) {
     return {WriteState::kFenced, std::to_string(in_sync) + " followers are in sync, --min-followers wants " +
                                      std::to_string(config_.min_followers)};

@@ -76,13 +76,13 @@ void Core::Impl::Report() {
 void Core::Impl::On(const BeatReceived& event) {
   if (!following_ || following_->stream != event.id) return;
   const Beat& beat = event.beat;
-  const std::string reason = RefusalOf(beat.header);
+  const std::string reason = RefusalOf(beat.header, /*asked=*/true);
   if (!reason.empty() || beat.claim.leader != following_->claim.leader || beat.header.self != beat.claim.leader) {
     if (!reason.empty()) Complain("refused " + beat.header.coordinator.ip, "ignoring a beat: " + reason);
     return;
   }
   if (beat.number <= following_->beat || beat.claim.term < following_->claim.term) return;
-  if (Absurd(beat.claim.term)) return;
+  if (Absurd(beat.claim.term, /*asked=*/true)) return;
   following_->beat = beat.number;
   const auto sent = following_->reports_sent.find(beat.echoed_sequence);
   if (sent != following_->reports_sent.end()) {

@@ -292,7 +292,7 @@ std::string Core::Impl::WhyNotTakeOver(const TakeOverRequest& request) const {
       following_->claim.term != ending.term) {
     return "it does not follow " + ToString(ending);
   }
-  if (request.term <= ending.term || request.term < highest_term_ || Absurd(request.term))
+  if (request.term <= ending.term || request.term < highest_term_ || Absurd(request.term, /*asked=*/false))
     return "the term is not the next";
   if (leaving_) return "it is leaving itself";
   if (config_.priority == 0) return "its priority is 0";

@@ -20,7 +20,7 @@ bool Core::Impl::Promised() const { return promise_ && promise_->claim.leader !=
 bool Core::Impl::EveryoneAnsweredSince(Instant since) const {
   return std::all_of(peers_.all().begin(), peers_.all().end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
-    return peer.gone || (peer.heard && *peer.heard >= since);
+    return peer.gone || peer.stranger() || (peer.heard && *peer.heard >= since);
   });
 }
 
@@ -124,11 +124,12 @@ bool Core::Impl::IsForeign(const Claim& claim, const Dataset& dataset, const Lin
 
 // Somebody leads, in its own words or on the word of its Lead.
 void Core::Impl::ConsiderLeader(const Claim& claim, const Dataset& dataset, const Lineage& lineage) {
-  if (claim.empty() || claim.leader == config_.self || claim.redis.empty() || Absurd(claim.term)) return;
+  if (claim.empty() || claim.leader == config_.self || claim.redis.empty() || Absurd(claim.term, /*asked=*/true))
+    return;
   highest_term_ = std::max(highest_term_, claim.term);
   switch (role_) {
     case Role::kLeading:
-      NoteRival(claim);
+      CheckRival(claim, claim.coordinator);
       return;  // settled by greeting: a claim alone puts nothing in the scales
     case Role::kFollowing:
       if (claim.leader == following_->claim.leader) {

@@ -82,6 +82,7 @@ void Core::Impl::DriveLeading() {
     return true;
   });
   if (had_followers && leading_->followers.empty()) leading_->isolated = true;
+  DriveAssertions();
   DriveWriteState();
   DriveHandover();
   if (!leading_) return;
@@ -97,7 +98,7 @@ void Core::Impl::DriveLeading() {
 
 void Core::Impl::AnnounceOpen() {
   for (const auto& [endpoint, peer] : peers_.all()) {
-    if (peer.gone || Follows(peer)) continue;
+    if (peer.gone || peer.stranger() || Follows(peer)) continue;
     Ask(CallKind::kLead, endpoint,
         LeadRequest{MakeHeader(), LeadPhase::kOpen, leading_->claim, CurrentDataset(), lineage_, {}},
         config_.leader_timeout / 2);
@@ -147,10 +148,16 @@ void Core::Impl::On(const ReportReceived& event) {
   const auto it = leading_ ? leading_->followers.find(event.id) : decltype(leading_->followers.find(event.id)){};
   if (!leading_ || it == leading_->followers.end()) return;
   Follower& follower = it->second;
-  const std::string reason = RefusalOf(report.header);
+  const std::string reason = RefusalOf(report.header, /*asked=*/false);
   const auto sent = leading_->beats_sent.find(report.echoed_beat);
   const bool dated = sent != leading_->beats_sent.end();
-  Peer* peer = reason.empty() ? Meet(report.header, dated ? std::optional(sent->second) : std::nullopt) : nullptr;
+  // The echo of a beat dates what is known of a member; who it is only its answer at its own address can say.
+  const Peer* known = peers_.Find(report.header.coordinator);
+  const bool answers = dated && known != nullptr && known->identity == report.header.self;
+  Peer* peer = reason.empty() ? Meet(report.header, answers ? std::optional(sent->second) : std::nullopt) : nullptr;
+  const bool new_here = peer == nullptr && reason.empty() && follower.identity.empty();
+  if (new_here && IsAsked(peers_.Find(report.header.coordinator), report.header.self))
+    return;  // its next report counts
   if (peer == nullptr || report.following.leader != config_.self) {
     if (!reason.empty()) Complain("refused " + report.header.coordinator.ip, "refusing a follower: " + reason);
     out_.push_back(CloseStream{event.id});
@@ -229,20 +236,27 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
   YieldReply reply{MakeHeader(), false, {}};
   const bool young = !leading_ || now_ - leading_->opened < kBeatsBeforeSettling * config_.beat_interval;
   const bool yields_elsewhere = leading_ && leading_->yielding && leading_->yielding->second != request.header.self;
-  const bool sound = request.key.claim.leader == request.header.self && !Absurd(request.key.claim.term);
-  if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && Better(MakeKey(), request.key)) {
+  const bool sound =
+      request.key.claim.leader == request.header.self && !Absurd(request.key.claim.term, /*asked=*/false);
+  const Peer* sender = peers_.Find(request.header.coordinator);
+  const bool follows = sender != nullptr && Follows(*sender);  // somebody else speaks in its name
+  if (!sound || follows) ++refused_messages_["unsound yield"];
+  if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && !follows && Better(MakeKey(), request.key)) {
     leading_->yielding.reset();
     ForgetRival(request.header.self);
-    highest_term_ = std::max({highest_term_, request.key.claim.term, leading_->claim.term}) + 1;
-    leading_->claim.term = highest_term_;
+    const bool beaten = request.key.claim.term >= leading_->claim.term;
+    highest_term_ = std::max({highest_term_, request.key.claim.term, leading_->claim.term});
+    if (beaten) leading_->claim.term = ++highest_term_;
     reply.header = MakeHeader();
     reply.confirmed = true;
     reply.claim = leading_->claim;
-    NoteLine(Note::Level::kInfo,
+    Complain("yield of " + request.header.self.ip,
              "goes on as " + ToString(leading_->claim) + "; " + ToString(request.key.claim) + " yields");
-    SendBeats(LeaderState::kOpen, {});
-    Publish(/*even_if_same=*/true);
-    AnnounceOpen();
+    if (beaten) {
+      SendBeats(LeaderState::kOpen, {});
+      Publish(/*even_if_same=*/true);
+      AnnounceOpen();
+    }
   }
   Respond(id, std::move(reply));
 }
@@ -250,7 +264,7 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
 void Core::Impl::OnYieldReply(Peer& peer, CallId id, const YieldReply& reply) {
   if (!leading_ || !leading_->yielding || leading_->yielding->first != id) return;
   leading_->yielding.reset();
-  const bool sound = reply.claim.leader == peer.identity && !Absurd(reply.claim.term) &&
+  const bool sound = reply.claim.leader == peer.identity && !Absurd(reply.claim.term, /*asked=*/true) &&
                      Beats(reply.claim, leading_->claim) && !reply.claim.redis.empty();
   if (!reply.confirmed || !sound) return;
   const Claim own = leading_->claim;

@@ -29,7 +29,10 @@ struct Peer {
   // `heard`, never younger than its word is.
   std::optional<Instant> answered;
   bool resigned = false;  // it led, and has resigned: it does not count as missing
+  // Its identity is known: it has answered a message of ours at this address, or our leader counts it as a member.
   bool met() const { return identity.incarnation != 0; }
+  // Neither DNS nor an answer says that there is such a member: it takes part in nothing.
+  bool stranger() const { return !listed && !met(); }
 
   MemberReport report;   // its newest
   bool link_up = false;  // its redis replicates our leader (from beats)
@@ -40,6 +43,9 @@ struct Peer {
   // When it last rejected this member, or did not prove itself to it: another secret, another CA, TLS on one side only.
   // Whoever rejects is alive, and may have the data. Until it answers, or is proved gone.
   std::optional<Instant> rejected;
+
+  // When it last denied a claim that was made in its name.
+  std::optional<Instant> denied;
 
   // Since when it keeps the empties from beginning a new dataset: it is silent, or may hold data but cannot lead.
   std::optional<Instant> blocks_since;
@@ -69,6 +75,7 @@ class Peers {
   // The peer at this endpoint, added when new; not to be called for self. At most kMaxPeers are kept: nullptr beyond.
   Peer* Add(const Endpoint& coordinator);
   Peer* Find(const Endpoint& coordinator);
+  void Forget(const Endpoint& coordinator) { peers_.erase(coordinator); }
 
   // Drops whoever is neither listed nor has been heard of lately.
   void ForgetUnlisted(Instant now, Duration patience);

@@ -22,7 +22,7 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
   if (certain && !frozen_->standing.empty && its_data) winning.orphaned = lost;
   winning.began = winning.stage_began = winning.next_announcement = now_;
   for (const auto& [endpoint, peer] : peers_.all()) {
-    if (peer.gone) continue;
+    if (peer.gone || peer.stranger()) continue;
     winning.targets[endpoint].awaited = answers.contains(endpoint);
   }
   LastElection election{winning.evidence, now_ - candidacy_->began, {config_.self}, config_.self, winning.claim.term};
@@ -182,7 +182,7 @@ void Core::Impl::Release(const Identity& ceded_to, std::string why, Duration pau
 Duration Core::Impl::RankPause() const {
   int64_t rank = 1;
   for (const auto& [endpoint, peer] : peers_.all()) {
-    if (!peer.gone && endpoint.ip < config_.self.ip) ++rank;
+    if (!peer.gone && !peer.stranger() && endpoint.ip < config_.self.ip) ++rank;
   }
   return rank * config_.beat_interval;
 }
@@ -198,7 +198,7 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
     return;
   }
   const Claim& holder = reply.holder;
-  if (holder.empty() || holder.leader == config_.self || Absurd(holder.term)) return;
+  if (holder.empty() || holder.leader == config_.self || Absurd(holder.term, /*asked=*/true)) return;
   // Whoever follows the lost leader may not have noticed yet; later than leader_timeout it has heard it after our
   // proof.
   const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof &&
@@ -236,11 +236,13 @@ void Core::Impl::OnPrepare(RequestId id, const PrepareRequest& request) {
   const auto refuse = [&](const Claim& holder) {
     Respond(id, PrepareReply{MakeHeader(), PrepareVerdict::kRefused, OwnStanding(), holder});
   };
-  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term)) return refuse({});
+  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term, /*asked=*/false)) {
+    return refuse({});
+  }
   highest_term_ = std::max(highest_term_, claim.term);
   LearnLineage(request.lineage);
   if (role_ == Role::kLeading) {
-    NoteRival(claim);
+    CheckRival(claim, request.header.coordinator);
     if (!leading_->rival || !InDoubt()) return refuse(leading_->claim);  // fenced, until that one has given up
     Resign("in doubt, and " + ToString(claim) + " has won an election");
   }
@@ -281,14 +283,14 @@ void Core::Impl::PayOwedPrepares(const Standing& standing) {
 void Core::Impl::OnLead(RequestId id, const LeadRequest& request) {
   Respond(id, LeadReply{MakeHeader()});
   const Claim& claim = request.claim;
-  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term)) return;
+  if (claim.leader != request.header.self || claim.term == 0 || Absurd(claim.term, /*asked=*/false)) return;
   highest_term_ = std::max(highest_term_, claim.term);
   const bool promised_to_it = promise_ && promise_->claim.leader == claim.leader;
   switch (request.phase) {
     case LeadPhase::kPromoting: {
       if (promised_to_it) promise_->heard = now_;
       if (role_ == Role::kLeading) {
-        NoteRival(claim);
+        CheckRival(claim, request.header.coordinator);
         Peer* peer = peers_.Find(claim.coordinator);
         if (peer != nullptr && !peer->greeting) Greet(*peer);  // let it know that somebody leads
       }

@@ -22,7 +22,7 @@ LeaderView Core::Impl::MakeView() const {
   view.has_joined = has_joined_ || view.in_sync;
   view.coordinators.push_back(config_.coordinator);
   for (const auto& [endpoint, peer] : peers_.all()) {
-    if (!peer.gone) view.coordinators.push_back(endpoint);
+    if (!peer.gone && !peer.stranger()) view.coordinators.push_back(endpoint);
   }
   return view;
 }
@@ -99,6 +99,7 @@ State Core::Impl::GetState(Instant now) const {
   state.members.push_back({config_.coordinator, config_.self, role_, state.standing, OwnWill(), state.view.in_sync,
                            peers_.self_listed(), false, false, Duration{0}});
   for (const auto& [endpoint, peer] : peers_.all()) {
+    if (peer.stranger()) continue;
     MemberState member{endpoint,         peer.identity,
                        peer.report.role, peer.report.standing,
                        peer.report.will, peer.link_up,

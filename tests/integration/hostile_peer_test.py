@@ -92,8 +92,10 @@ class HostilePeer(scenario.Scenario):
 
     def attacked(self, case, **options):
         self.start_hive()
+        before = {pod.ip: (pod.status()["term"], len(pod.status()["members"])) for pod in self.hive.pods}
         outcomes = self.under_attack(case, **options)
         leader = self.hive.wait_settled()
+        self.assertEqual({pod.ip: (pod.status()["term"], len(pod.status()["members"])) for pod in self.hive.pods}, before)
         for pod in self.hive.pods:
             # Whoever does not lead closes a stream at once, often before it has read what makes no sense.
             if case in ("garbage", "absurd") or (case == "streams" and pod is leader):
@@ -113,6 +115,22 @@ class HostilePeer(scenario.Scenario):
 
     def test_stale_and_foreign_reports(self):
         self.attacked("streams")
+
+    def test_garbage(self):
+        self.attacked("garbage")
+
+    def test_absurd_values(self):
+        """The codec catches half of them. The rest is impossible only to the election, or to nobody: an IP that no pod has."""
+        self.attacked("absurd")
+
+    def test_thousands_of_strangers(self):
+        """None of them is met: they do not count as members, neither now nor in the elections that follow."""
+        outcomes = self.attacked("flood")
+        for ip, outcome in outcomes.items():
+            self.assertGreater(outcome.get("refused", 0), outcome["sent"] / 2, f"{ip}: {outcome}")
+
+    def test_terms_cannot_be_used_up(self):
+        self.attacked("terms")
 
     # -- a leader gone mad ----------------------------------------------------------------------------------------------
 

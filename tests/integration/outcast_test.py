@@ -4,7 +4,6 @@ is wrong; so a rolling update stops at the first such pod, and no pod with data 
 Method: real pods; the stranger's --empty-wait is far shorter than the time for which it is watched."""
 
 import os
-import subprocess
 import time
 
 import scenario
@@ -12,7 +11,6 @@ from localhive import addresses
 from localhive.certificates import Authority
 from localhive.process import wait_until
 
-_COORDINATOR = os.path.join(scenario.BINARIES, "hive-coordinator")
 _SECRET = "the hive's own secret, which nobody guesses"
 _OTHER = "another secret, which nobody guesses either"
 _WATCHED_S = 6  # --bootstrap-settle (2 s) and --empty-wait (1 s), and as much again
@@ -72,7 +70,7 @@ class Outcast(scenario.Scenario):
         self.assertIn("--peer-secret-file", self.wait_logged(outcast.coordinator, "do not believe one another"))
         rejecting = [member["coordinator"]["ip"] for member in leader.status()["members"] if member.get("rejects")]
         self.assertEqual(rejecting, [outcast.ip])
-        run = leader.coordinator_command("status")
+        run = leader.coordinator_command("status", f"--target={leader.ip}:{addresses.COORDINATOR_PORT}")
         self.assertRegex(run.stdout, rf"(?m)^{outcast.ip} .*another secret or CA", run.stderr)
 
     def test_another_secret(self):

@@ -79,7 +79,7 @@ TEST(Core, AnotherIncarnationIsAskedBeforeItIsBelieved) {
     return found == nullptr ? CallId{0} : found->id;
   };
   const auto refused = [&](Instant now, const Header& from) {
-    const Actions actions = core.Step(now, 0, RequestReceived{3, GreetRequest{from, {}}});
+    const Actions actions = core.Step(now, 0, RequestReceived{3, HandOverRequest{from, ""}});
     return std::holds_alternative<Refusal>(Find<SendReply>(actions)->reply);
   };
   const Header header = MakeHeader();
@@ -168,6 +168,8 @@ TEST(Core, ALoneMemberWithDataLeads) {
 TEST(Core, ATermFarAheadOfAllThatWasSeenUsesUpNothing) {
   Core core(MakeConfig());
   Header header = MakeHeader();
+  const Actions actions = core.Step(Instant{}, 0, RequestReceived{1, GreetRequest{header, {}}});
+  core.Step(Instant{}, 0, ReplyReceived{Find<SendRequest>(actions)->id, GreetReply{header, {}}});
   header.highest_term = 7;
   EXPECT_EQ(RefusalOf(core, header), "");
   header.highest_term = Term{1} << 48;
