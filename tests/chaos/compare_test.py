@@ -166,7 +166,10 @@ class Table(unittest.TestCase):
 
     def test_every_fault_and_stack_exists(self):
         self.assertLessEqual(set(compare._DEFAULT_FAULTS), set(FAULTS))
-        self.assertLessEqual(set(compare._DEFAULT_STACKS.split(",")), set(STACKS))
+        for fault in compare._DEFAULT_FAULTS:
+            self.assertLessEqual(set(compare.stacks_for(fault)), set(STACKS))
+        self.assertIn("sentinel-pvc", compare.stacks_for("redis-1s"))
+        self.assertNotIn("sentinel-pvc", compare.stacks_for("handover"))
 
 
 if __name__ == "__main__":
