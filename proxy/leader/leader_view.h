@@ -21,7 +21,7 @@ namespace hive::proxy {
 enum class WriteState : uint8_t {
   kNoLeader,  // no leader: everything waits
   kOpen,      // write, while the lease lasts
-  kHold,      // leadership is about to move: new writes wait; replies to writes already sent pass
+  kHold,      // leadership is about to move: new commands wait; replies to those already sent pass
   kFenced,    // the leader doubts that it leads: new writes wait, and so do replies to writes
 };
 
@@ -57,6 +57,10 @@ struct LeaderSnapshot {
 
   // Whether new commands that write may be sent to the leader.
   bool MayWrite(Instant now) const { return !leader.empty() && write_state == WriteState::kOpen && now < lease_until; }
+
+  // Whether new commands that only read may be sent to the leader. They need no lease; but one whose last word was HOLD
+  // may have been succeeded, and its redis know nothing of what was written since.
+  bool MayRead() const { return !leader.empty() && write_state != WriteState::kHold; }
 
   // Whether the reply to a write may be passed on to its client. Without a lease another leader may have been elected
   // that never saw the write, so nobody may be told that it was done.

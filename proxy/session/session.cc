@@ -119,6 +119,8 @@ bool Session::MayPass(const Command& command, const Gates& gates) const {
   if (!gates.leader || gates.writes) return gates.leader;
   // Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
   if (command.queued || command.discard_instead) return true;
+  // What is read while leadership moves may be what the new leader has overwritten already, for another proxy's client.
+  if (!gates.reads) return false;
   // A transaction begun now could not end here, and would be lost with the leadership that is about to move.
   if (command.connection == ConnectionCommand::kMulti || command.connection == ConnectionCommand::kWatch) return false;
   return command.effect != resp::Effect::kWrite;

@@ -43,6 +43,7 @@ inline constexpr Duration kLeastTimeLeft = Millis(1);
 struct Gates {
   bool leader = false;  // there is a leader, and its redis has said that it is a master
   bool writes = false;  // ... and it may be written to: write state OPEN, the lease runs
+  bool reads = false;   // ... and it may be read from: leadership is not about to move (HOLD)
 };
 
 // Whether the client may be told that a write was done.

@@ -64,7 +64,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
   }
   const Gates gates_now = gates();
   if ((gates_now.leader && !gates_before.leader) || (gates_now.writes && !gates_before.writes) ||
-      (may_confirm_writes() && !confirmed_before)) {
+      (gates_now.reads && !gates_before.reads) || (may_confirm_writes() && !confirmed_before)) {
     ReleaseWaiting();
   }
 }
@@ -104,7 +104,9 @@ void EventLoop::OnMaster() {
 
 Gates EventLoop::gates() const {
   const bool leader = verified_ && !snapshot_.leader.empty();
-  return {leader, leader && snapshot_.MayWrite(ReadMonotonicClock())};
+  return {.leader = leader,
+          .writes = leader && snapshot_.MayWrite(ReadMonotonicClock()),
+          .reads = leader && snapshot_.MayRead()};
 }
 
 bool EventLoop::may_confirm_writes() const { return snapshot_.MayConfirmWrites(ReadMonotonicClock()); }

@@ -243,6 +243,24 @@ TEST_F(HandoverTest, WaitCoversWhatWasWrittenBeforeTheHandover) {
   EXPECT_EQ(client.Command({"WAIT", "1", "3000"}), Integer(1));
 }
 
+// Another proxy hears of the new leader first, and its client is told of a write there.
+TEST_F(HandoverTest, NothingOlderIsReadThanWhatTheNewLeaderHasAcknowledged) {
+  StartPair();
+  RespClient reader(proxy_);
+  RespClient newcomer(proxy_);
+  EXPECT_EQ(reader.Command({"SET", "k", "old"}), "+OK\r\n");
+  AwaitInSync(redis_a_, redis_b_);
+  Hold();
+  EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
+  EXPECT_EQ(Direct(redis_b_, {"SET", "k", "new"}), "+OK\r\n");
+  reader.Send("GET k\r\n");
+  newcomer.Send("GET k\r\n");
+  usleep(100000);
+  Switch();
+  EXPECT_EQ(reader.Reply(), Bulk("new"));
+  EXPECT_EQ(newcomer.Reply(), Bulk("new"));
+}
+
 TEST_F(HandoverTest, AHandoverThatFailsLeavesTheOldLeader) {
   StartPair();
   RespClient writer(proxy_);

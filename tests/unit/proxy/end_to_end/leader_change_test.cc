@@ -372,18 +372,33 @@ TEST_F(LeaderChangeTest, LostLeaseHoldsWritesAndWithholdsTheirReplies) {
   EXPECT_EQ(late.Reply(1000), "+OK\r\n");
 }
 
-TEST_F(LeaderChangeTest, HoldAndFencedKeepWritesWaiting) {
+TEST_F(LeaderChangeTest, HoldKeepsAllCommandsWaitingAndFencedOnlyWrites) {
   StartAll();
   RespClient client(proxy_);
+  RespClient reader(proxy_);
   for (const hive::v1::WriteState state : {hive::v1::WRITE_STATE_HOLD, hive::v1::WRITE_STATE_FENCED}) {
+    const bool fenced = state == hive::v1::WRITE_STATE_FENCED;
     watch_->SetWriteState(state);
     AwaitHeard();
-    EXPECT_EQ(client.Command({"GET", "k"}), "$-1\r\n");
+    reader.Send("GET k\r\n");
+    EXPECT_EQ(reader.Reply(200), fenced ? "$-1\r\n" : "<nothing>");
     client.Send("DEL k\r\n");
     EXPECT_TRUE(client.Quiet(200));
     watch_->SetWriteState(hive::v1::WRITE_STATE_OPEN);
     EXPECT_EQ(client.Reply(1000), ":0\r\n");
+    EXPECT_EQ(reader.Reply(fenced ? 0 : 1000), fenced ? "<nothing>" : "$-1\r\n");
   }
+}
+
+TEST_F(LeaderChangeTest, HoldEndsAtTheHoldTimeoutForReadsToo) {
+  StartAll({"--hold-timeout=1s"});
+  RespClient reader(proxy_);
+  EXPECT_EQ(reader.Command({"GET", "k"}), "$-1\r\n");
+  watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
+  AwaitHeard();
+  reader.Send("GET k\r\n");
+  EXPECT_TRUE(reader.Quiet(800));
+  EXPECT_TRUE(reader.Reply(1000).starts_with("-MASTERDOWN"));
 }
 
 TEST_F(LeaderChangeTest, OtherMembersAreWatchedWhileTheOwnCoordinatorIsGone) {

@@ -178,11 +178,12 @@ TEST(LeaderViewTest, WriteStates) {
     WriteState state;
     bool write;
     bool confirm;
+    bool read;  // with a lease or without
   } kTable[] = {
-      {WriteState::kOpen, true, true},
-      {WriteState::kHold, false, true},
-      {WriteState::kFenced, false, false},
-      {WriteState::kNoLeader, false, false},
+      {WriteState::kOpen, true, true, true},
+      {WriteState::kHold, false, true, false},
+      {WriteState::kFenced, false, false, true},
+      {WriteState::kNoLeader, false, false, false},
   };
   for (const auto& row : kTable) {
     LeaderView view;
@@ -191,6 +192,7 @@ TEST(LeaderViewTest, WriteStates) {
     view.Heard(At(1), kOwn, answer);
     EXPECT_EQ(view.snapshot().MayWrite(At(1)), row.write);
     EXPECT_EQ(view.snapshot().MayConfirmWrites(At(1)), row.confirm);
+    EXPECT_EQ(view.snapshot().MayRead(), row.read);
     EXPECT_FALSE(view.snapshot().MayWrite(At(700)));
     EXPECT_FALSE(view.snapshot().MayConfirmWrites(At(700)));
   }

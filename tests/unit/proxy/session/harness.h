@@ -16,9 +16,10 @@ namespace hive::proxy {
 
 class Harness {
  public:
-  static constexpr Gates kOpen{true, true};
-  static constexpr Gates kNoWrites{true, false};
-  static constexpr Gates kClosed{false, false};
+  static constexpr Gates kOpen{.leader = true, .writes = true, .reads = true};
+  static constexpr Gates kNoWrites{.leader = true, .writes = false, .reads = true};
+  static constexpr Gates kHold{.leader = true, .writes = false, .reads = false};
+  static constexpr Gates kClosed{};
 
   Harness() { Link(); }
 

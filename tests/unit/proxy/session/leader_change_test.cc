@@ -393,9 +393,9 @@ TEST(WriteAcks, WithoutALeaseEvenAnErrorWaits) {
   EXPECT_FALSE(h.Server("-ERR no\r\n", Confirmation::kNoLease));
 }
 
-// --- HOLD: there is a leader, and nothing may be written ---
+// --- FENCED, or no lease: there is a leader, and nothing may be written ---
 
-TEST(Hold, KeepsWhateverMayWriteAndAllThatIsBehindIt) {
+TEST(Fenced, KeepsWhateverMayWriteAndAllThatIsBehindIt) {
   for (const std::string_view command : {"SET k v\r\n", "EVAL return 0\r\n", "FCALL f 0\r\n", "NO.SUCH command\r\n",
                                          "BLPOP k 0\r\n", "PUBLISH c m\r\n", "MULTI\r\n", "WATCH k\r\n"}) {
     Harness h;
@@ -409,19 +409,35 @@ TEST(Hold, KeepsWhateverMayWriteAndAllThatIsBehindIt) {
   }
 }
 
+// --- HOLD: leadership is about to move, and the next leader may have been written to before this proxy knows it ---
+
+TEST(Hold, KeepsAllNewCommands) {
+  for (const std::string_view command :
+       {"GET k\r\n", "SET k v\r\n", "XREAD BLOCK 10 STREAMS s 0\r\n", "SUBSCRIBE c\r\n", "SELECT 1\r\n", "MULTI\r\n"}) {
+    Harness h;
+    h.Client("GET before\r\n");
+    EXPECT_EQ(h.Sent(), "GET before\r\n");
+    h.Client(command);
+    EXPECT_EQ(h.Sent(Harness::kHold), "") << command;
+    EXPECT_TRUE(h.Server("$1\r\nv\r\n"));  // what is in flight is answered
+    EXPECT_EQ(h.Sent(Harness::kHold), "") << command;
+    EXPECT_EQ(h.Sent(), command);  // by the next leader, or by this one if it stays
+  }
+}
+
 TEST(Hold, KeepsExecOfAnOpenTransaction) {
   Harness h;
   h.Client("MULTI\r\n");
   h.Sent();
   h.Server("+OK\r\n");
   h.Client("SET k v\r\nEXEC\r\nGET k\r\n");
-  EXPECT_EQ(h.Sent(Harness::kNoWrites), "SET k v\r\n");
+  EXPECT_EQ(h.Sent(Harness::kHold), "SET k v\r\n");
 }
 
 TEST(Hold, AWholeTransactionGoesToTheNextLeaderUnharmed) {
   Harness h;
   h.Client("WATCH w\r\nMULTI\r\nSET k v\r\nEXEC\r\n");
-  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");
+  EXPECT_EQ(h.Sent(Harness::kHold), "");
   ASSERT_TRUE(h.End(LinkEnd::kCut));
   h.Link();
   EXPECT_EQ(h.Sent(), "WATCH w\r\nMULTI\r\nSET k v\r\nEXEC\r\n");
