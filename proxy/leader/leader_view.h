@@ -64,9 +64,11 @@ struct LeaderSnapshot {
 
   // Whether the reply to a write may be passed on to its client. Without a lease another leader may have been elected
   // that never saw the write, so nobody may be told that it was done.
-  bool MayConfirmWrites(Instant now) const {
-    return !leader.empty() && (write_state == WriteState::kOpen || write_state == WriteState::kHold) &&
-           now < lease_until;
+  bool MayConfirmWrites(Instant now) const { return ConfirmsWrites() && now < lease_until; }
+
+  // The same, but for the lease.
+  bool ConfirmsWrites() const {
+    return !leader.empty() && (write_state == WriteState::kOpen || write_state == WriteState::kHold);
   }
 
   // The same of a reply that the former leader's redis still owes after it has handed over. Without its lease it may
@@ -105,6 +107,9 @@ class LeaderView {
   bool has_known_leader() const { return !latest_.leader.empty(); }
 
   const LeaderSnapshot& snapshot() const { return snapshot_; }
+
+  // Whether the last word of the latest leader was HOLD: it has handed over, or is about to.
+  bool hands_over() const { return latest_.write_state == WriteState::kHold; }
 
   // The hive's name, once the own coordinator has said it; empty before.
   const std::string& hive() const { return hive_; }

@@ -199,7 +199,7 @@ class WatchClient::Core {
   bool OwnSuffices(Instant now) const {
     if (!own_.answering) return false;
     if (own_.knows || !view_.has_known_leader() || view_.coordinators().size() <= 1) return true;
-    return now - own_.ignorant_since < kOwnMayNotKnow;
+    return now - own_.ignorant_since < (view_.hands_over() ? kOwnMayNotKnowAfterHold : kOwnMayNotKnow);
   }
 
   std::optional<Endpoint> NextOther() {

@@ -35,6 +35,9 @@ class WatchClient {
   // This pod's own coordinator may know no leader for so long before others are asked, too: most elections and all
   // handovers are over by then. Not before there has been a leader: a hive is born within its coordinators.
   static constexpr Duration kOwnMayNotKnow = Millis(200);
+  // ... and for so long when its last word was HOLD: somebody leads all but surely, whom a leader that has handed over
+  // hears of as late as its followers do, or later.
+  static constexpr Duration kOwnMayNotKnowAfterHold = Millis(20);
   // Any other member, while the leases run that were heard before: it is told of a new leader within milliseconds.
   // Doubled whenever all have been asked in vain, since they may be leaderless for long.
   static constexpr Duration kOtherMayNotKnow = Millis(50);

@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "proxy/resp/blocking.h"
 #include "proxy/resp/replies.h"
 
 namespace hive::proxy {
@@ -256,6 +257,27 @@ bool Session::waits_on_server() const {
     if (queue_[i].blocks) return true;
   }
   return false;
+}
+
+// How long the oldest command in flight may block; nothing: for ever, or nobody knows.
+std::optional<Duration> Session::FrontBlocksFor() const {
+  const Command& command = queue_.front();
+  if (!command.blocks) return Duration::zero();
+  std::string_view bytes = requests_.view().substr(0, command.size);
+  if (command.prefaced) bytes.remove_prefix(kPreface.size());
+  resp::RequestScanner scanner;
+  if (scanner.Scan(bytes) != resp::RequestStatus::kCommand) return std::nullopt;
+  resp::CommandFacts facts;
+  facts.timeout_argument = command.timeout_argument;
+  facts.timeout_unit = command.timeout_unit;
+  const std::optional<Duration> timeout = resp::BlockingTimeout(scanner.request(bytes), facts);
+  return timeout == Duration::zero() ? std::nullopt : timeout;
+}
+
+bool Session::Overdue(Duration patience, bool withheld, Instant now) const {
+  if (sent_ == 0) return body_ == BodyState::kSending && now - queue_.front().since >= patience;
+  const std::optional<Duration> blocks = withheld ? Duration::zero() : FrontBlocksFor();
+  return blocks && now - queue_.front().since - *blocks >= patience;
 }
 
 bool Session::ExpireHeld(Duration hold_timeout, Instant now) {

@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -52,6 +53,7 @@ enum class Confirmation : uint8_t {
   kAwaited,  // not yet: replicas have not said that they have it (--write-acks)
   kGiven,    // yes
   kTooFew,   // fewer replicas than asked for have said so in time
+  kNeither,  // the same, and there is no lease: all that may be said of a write is that it may not last
 };
 
 // How a link came to its end.
@@ -140,6 +142,9 @@ class Session {
   bool link_up() const { return link_up_; }
   // What may be sent now; empty when nothing may. Valid until any other call.
   std::string_view ToSend(const Gates& gates);
+  // Whether the oldest command in flight has been so for `patience`, and for the time that it may block by its own
+  // timeout besides. `withheld`: its reply has come, and is kept.
+  bool Overdue(Duration patience, bool withheld, Instant now) const;
   // The first `bytes` of ToSend() are on their way.
   void Sent(size_t bytes, Instant now);
 
@@ -214,6 +219,7 @@ class Session {
   void Enqueue(const Command& command);
   bool MayPreface(const Command& command) const;
   bool MayPass(const Command& command, const Gates& gates) const;
+  std::optional<Duration> FrontBlocksFor() const;
   void SkipAnsweredHere();
   std::string_view LocalReplyText(const Command& command) const;
   void PopFront();

@@ -73,7 +73,7 @@ void Session::ReplyEnded() {
 ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
   // Of an opaque connection nobody knows which replies confirm writes, nor where an error in their place would stand.
   if (opaque_) {
-    if (confirmation == Confirmation::kTooFew) return {ReplyAction::kClose};
+    if (confirmation == Confirmation::kTooFew || confirmation == Confirmation::kNeither) return {ReplyAction::kClose};
     return {confirmation == Confirmation::kGiven ? ReplyAction::kRelay : ReplyAction::kWithhold};
   }
   if (head.type == 0 || (IsErrorType(head.type) && !head.complete)) return {ReplyAction::kNeedMore};
@@ -178,8 +178,8 @@ ReplyAction Session::JudgeWrite(const ReplyHead& head, Confirmation confirmation
   const bool is_null = head.bytes.starts_with("*-1") || head.type == '_';
   const bool wrote_nothing = reply_is_error_ || IsWait(command) ||
                              (is_null && (command.blocks || command.connection == ConnectionCommand::kExec));
-  if (wrote_nothing) return ReplyAction::kRelay;
-  return confirmation == Confirmation::kTooFew ? ReplyAction::kUnconfirmed : ReplyAction::kWithhold;
+  if (wrote_nothing) return confirmation == Confirmation::kNeither ? ReplyAction::kWithhold : ReplyAction::kRelay;
+  return confirmation == Confirmation::kAwaited ? ReplyAction::kWithhold : ReplyAction::kUnconfirmed;
 }
 
 // WAIT or WAITAOF. A module's blocking command is not known by its timeout.

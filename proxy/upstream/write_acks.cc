@@ -64,6 +64,7 @@ void WriteAcks::BeginSoon() {
 
 void WriteAcks::Begin() {
   if (under_way_ || connecting_ || next_.empty()) return;
+  if (asks_since_ == Instant{}) asks_since_ = poller_.Now();
   if (!link_.up()) {
     connecting_ = true;
     guard_.StartIn(kAnswerGrace);
@@ -125,7 +126,7 @@ void WriteAcks::OnReply(const resp::Reply& reply) {
 
 void WriteAcks::End(const AckResult& result) {
   guard_.Stop();
-  broken_since_ = {};
+  asks_since_ = {};
   if (!result.given) Complain(std::to_string(result.confirmed) + " replicas confirmed");
   while (!current_.empty()) {
     Waiter& waiter = *current_.front();
@@ -143,20 +144,23 @@ void WriteAcks::Broken(const std::string& why) {
   link_.Close();
   asked_.clear();
   under_way_ = connecting_ = false;
-  MoveAll(current_, next_);
-  if (next_.empty()) return;
-  if (broken_since_ == Instant{}) broken_since_ = poller_.Now();
-  if (poller_.Now() - broken_since_ >= options_.timeout) {
+  if (current_.empty() && next_.empty()) return;
+  if (asks_since_ == Instant{}) asks_since_ = poller_.Now();
+  if (poller_.Now() - asks_since_ >= options_.timeout) {
     Complain(why);
     GiveUp();
   } else {
+    MoveAll(current_, next_);
     begin_.StartIn(kRetryDelay);
   }
 }
 
+// Whoever has joined since that round began has a round to come yet. Without a round, nobody could be asked about.
 void WriteAcks::GiveUp() {
-  for (Waiter* waiter : next_) waiter->OnAckRoundBegins();
-  MoveAll(next_, current_);
+  if (current_.empty()) {
+    for (Waiter* waiter : next_) waiter->OnAckRoundBegins();
+    MoveAll(next_, current_);
+  }
   End({});
 }
 
@@ -180,7 +184,7 @@ void WriteAcks::SetLeader(const Endpoint& redis, bool handed_over) {
   asked_.clear();
   guard_.Stop();
   under_way_ = false;
-  broken_since_ = {};
+  asks_since_ = {};
   // The former one's link may be stuck behind a PUBLISH that its pause has caught: it is asked on another.
   if (handed_over && !written_under_.empty()) former_.Connect(redis_);
   redis_ = redis;

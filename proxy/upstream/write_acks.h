@@ -43,7 +43,8 @@ struct AckResult {
 class WriteAcks {
  public:
   static constexpr std::string_view kChannel = "__hive:write-acks";
-  // A round answered this much later than WAIT's own timeout is not answered: redis or the connection is gone.
+  // A round answered this much later than WAIT's own timeout is not answered: redis or the connection is gone, and so
+  // is the time that replicas had.
   static constexpr Duration kAnswerGrace = Millis(500);
   // Between two attempts at a connection.
   static constexpr Duration kRetryDelay = Millis(20);
@@ -120,7 +121,8 @@ class WriteAcks {
   std::list<Waiter*> next_;     // for the next round
   std::list<Waiter*> current_;  // in the round under way
   bool under_way_ = false;
-  Instant broken_since_{};  // no round has ended since then, for want of an answer; 0: all is well
+  Instant
+      asks_since_{};  // when the round was begun for the first time that is under way, or to be begun again; 0: none
 
   ControlLink link_;
   ReplicationId history_;  // of the leader's redis, as a master; empty before it has said so

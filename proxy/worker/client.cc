@@ -229,6 +229,13 @@ void Client::OnTick(Instant now) {
   Settle();
 }
 
+void Client::EndOverdue(Instant now) {
+  if (closed_ || !session_.Overdue(loop_.options().hold_timeout, withheld_ != Withheld::kNo, now)) return;
+  LogDebug("client", "closed: no leader to speak for what it has in flight",
+           {{"client", ToString(PeerEndpoint(socket_))}, {"answered", withheld_ != Withheld::kNo}});
+  Close();
+}
+
 void Client::Part(DrainStage stage) {
   if (closed_) return;
   // In the stage before it was answered, and never had nothing under way: it pipelines without a pause.

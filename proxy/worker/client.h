@@ -50,6 +50,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Write
   void Resume();
   // What waits is looked at every kWaitingTick.
   void OnTick(Instant now);
+  // There has been no lease for --hold-timeout: closed if what it has in flight, or its reply, is as old.
+  void EndOverdue(Instant now);
   // From now on its connection is half-closed right behind a reply; or (kEveryone) also when it has been quiet for
   // kQuietBeforeEnd, or, if it never is, behind what it has sent by now.
   void Part(DrainStage stage);

@@ -65,7 +65,7 @@ void Client::PatienceIsOver() {
 }
 
 void Client::TermChanged() {
-  if (withheld_ == Withheld::kForAcks) Close();
+  if (withheld_ != Withheld::kNo) Close();
 }
 
 // What may be sent on the link there is.
@@ -252,20 +252,17 @@ bool Client::RelayPart(Run& run) {
 
 // Of the reply that begins at run.at, if it is a write's.
 Confirmation Client::ConfirmationOf(const Run& run) const {
-  if (!run.lease) return Confirmation::kNoLease;
+  const bool asked = judged_ + run.at < covered_;
+  if (!run.lease) return asked && !acks_.given ? Confirmation::kNeither : Confirmation::kNoLease;
   if (loop_.acks() == nullptr) return Confirmation::kGiven;
-  if (judged_ + run.at >= covered_) return Confirmation::kAwaited;
+  if (!asked) return Confirmation::kAwaited;
   return acks_.given ? Confirmation::kGiven : Confirmation::kTooFew;
 }
 
 void Client::OnAckRoundEnds(const AckResult& result) {
   covered_ = in_round_;
   acks_ = result;
-  if (withheld_ == Withheld::kForAcks) {
-    Resume();
-  } else {
-    Settle();
-  }
+  Resume();
 }
 
 // Does as was decided with the next `size` bytes. False: stop here.
@@ -291,9 +288,12 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       return false;
     case ReplyAction::kWithhold:
       withheld_ = run.lease ? Withheld::kForAcks : Withheld::kForLease;
-      if (run.lease && link_is_former_) {
+      // Without a lease replicas are asked all the same, once: a client need not wait for the lease to be told that
+      // they do not confirm.
+      if (loop_.acks() == nullptr || judged_ + run.at < covered_) return false;
+      if (link_is_former_) {
         loop_.acks()->JoinFormer(*this);
-      } else if (run.lease) {
+      } else {
         loop_.acks()->Join(*this);
       }
       return false;

@@ -20,6 +20,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
                   if (acks_) acks_->ForgetFormer();
                   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
                 }),
+      overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
   if (options_.write_acks > 0) {
@@ -49,6 +50,9 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
   const Gates gates_before = gates();
   const bool confirmed_before = may_confirm_writes();
   snapshot_ = snapshot;
+  confirmable_until_ = std::min(confirmable_until_, now());
+  if (snapshot_.ConfirmsWrites()) confirmable_until_ = std::max(confirmable_until_, snapshot_.lease_until);
+  overdue_.Start(confirmable_until_ + options_.hold_timeout);
   // Without a leader nothing is sent; but the last one may still answer what it was asked.
   if (snapshot.leader.empty()) return;
 
@@ -177,6 +181,12 @@ void EventLoop::TickWaiting() {
   ticked_.insert(ticked_.end(), waiting_.begin(), waiting_.end());
   for (Client* client : ticked_) client->OnTick(now());
   if (!waiting_.empty() || !releasing_.empty()) tick_.StartIn(kWaitingTick);
+}
+
+// What is in flight to a leader of whom nothing has been heard may never be answered, and its reply not be believed.
+void EventLoop::EndOverdue() {
+  for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->EndOverdue(now());
+  overdue_.StartIn(kWaitingTick);
 }
 
 // Everyone who waits may go on, in the order in which they came.

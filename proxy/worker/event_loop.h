@@ -90,6 +90,7 @@ class EventLoop {
   void ReleaseWaiting();
   void ReleaseSome();
   void TickWaiting();
+  void EndOverdue();
   void FreeRetired();
 
   const WorkerOptions options_;
@@ -113,6 +114,8 @@ class EventLoop {
   std::list<Client*> waiting_;    // in the order in which they began to wait
   std::list<Client*> releasing_;  // of those, the ones that may go on
   std::vector<Client*> ticked_;   // kept for its capacity
+  Instant confirmable_until_{};   // when the right to confirm writes ends, or has ended
+  Timer overdue_;                 // --hold-timeout after that
   Timer tick_;
   Timer release_;
   std::vector<Client*> retired_clients_;

@@ -372,6 +372,46 @@ TEST_F(LeaderChangeTest, LostLeaseHoldsWritesAndWithholdsTheirReplies) {
   EXPECT_EQ(late.Reply(1000), "+OK\r\n");
 }
 
+// The pod is cut off: nothing comes from the leader's redis, nor from its coordinator.
+TEST_F(LeaderChangeTest, WithoutALeaseWhatIsInFlightIsClosedAtTheHoldTimeout) {
+  StartAll({"--hold-timeout=1s"});
+  RespClient writer(proxy_);
+  RespClient reader(proxy_);
+  RespClient blocked(proxy_);
+  RespClient idle(proxy_);
+  for (RespClient* client : {&writer, &reader, &blocked, &idle}) EXPECT_EQ(client->Command({"PING"}), "+PONG\r\n");
+  blocked.Send("BLPOP q 0\r\n");
+  usleep(50000);
+  a_->Signal(SIGSTOP);
+  writer.Send("SET k v\r\n");
+  reader.Send("GET k\r\n");
+  EXPECT_TRUE(writer.Quiet(1200));  // as long as the lease runs they wait, as before any redis
+  watch_->SetEchoing(false);
+  EXPECT_TRUE(writer.Quiet(1000));
+  EXPECT_EQ(writer.Reply(3000), "<closed>");
+  EXPECT_EQ(reader.Reply(1000), "<closed>");
+  EXPECT_TRUE(blocked.Quiet(100));  // has time
+  EXPECT_TRUE(idle.Quiet(1));
+  a_->Signal(SIGCONT);
+  watch_->SetEchoing(true);
+  EXPECT_EQ(idle.Command({"RPUSH", "q", "x"}), ":1\r\n");
+  EXPECT_EQ(blocked.Reply(), "*2\r\n$1\r\nq\r\n$1\r\nx\r\n");
+}
+
+// The leader's pod is cut off: its redis executes, but nobody may be told.
+TEST_F(LeaderChangeTest, WithoutALeaseAWithheldReplyIsClosedAtTheHoldTimeout) {
+  StartAll({"--hold-timeout=1s"});
+  RespClient writer(proxy_);
+  EXPECT_EQ(writer.Command({"PING"}), "+PONG\r\n");
+  Block(1500);
+  writer.Send("SET k v\r\n");
+  usleep(50000);
+  watch_->SetEchoing(false);
+  EXPECT_TRUE(writer.Quiet(1400));
+  EXPECT_EQ(writer.Reply(3000), "<closed>");
+  EXPECT_EQ(Direct(redis_a_, {"GET", "k"}), "$1\r\nv\r\n");
+}
+
 TEST_F(LeaderChangeTest, HoldKeepsAllCommandsWaitingAndFencedOnlyWrites) {
   StartAll();
   RespClient client(proxy_);

@@ -82,6 +82,52 @@ TEST_F(WriteAcksTest, StoppedReplicaIsToldAfterTheTimeout) {
   EXPECT_EQ(client.Command({"SET", "k", "5"}), "+OK\r\n");
 }
 
+// The leader's pod is cut off from replicas and coordinators alike: the lease runs out first.
+TEST_F(WriteAcksTest, WithoutALeaseItIsToldAfterTheTimeoutToo) {
+  StartPair({"--write-acks=1", "--write-acks-timeout=2s", "--hold-timeout=10s"});
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"SET", "k", "1"}), "+OK\r\n");
+  StopReplica();
+  watch_->SetEchoing(false);
+  int64_t start = NowMillis();
+  client.SendCommand({"SET", "k", "2"});
+  EXPECT_EQ(client.Reply(), kUnconfirmed);
+  EXPECT_GE(NowMillis() - start, 1990);
+  EXPECT_LT(NowMillis() - start, 5000);
+}
+
+// Replicas confirm, but another leader may have been elected: that is no reason to tell.
+TEST_F(WriteAcksTest, WithoutALeaseConfirmationsAreNotEnough) {
+  StartPair({"--write-acks=1", "--write-acks-timeout=5s", "--hold-timeout=10s"});
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"SET", "k", "1"}), "+OK\r\n");
+  StopReplica();
+  watch_->SetEchoing(false);
+  client.SendCommand({"SET", "k", "2"});
+  EXPECT_TRUE(client.Quiet(1200));
+  const int64_t rounds = Rounds();
+  b_->Signal(SIGCONT);
+  EXPECT_TRUE(client.Quiet(500));
+  EXPECT_LE(Rounds(), rounds + 1);  // asked once
+  watch_->SetEchoing(true);
+  EXPECT_EQ(client.Reply(), "+OK\r\n");
+}
+
+TEST_F(WriteAcksTest, ARedisThatStopsAnsweringIsNotAskedAnew) {
+  StartPair({"--write-acks=1", "--write-acks-timeout=3s"});
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"SET", "k", "1"}), "+OK\r\n");
+  StopReplica();
+  const int64_t start = NowMillis();
+  client.SendCommand({"SET", "k", "2"});
+  EXPECT_TRUE(client.Quiet(200));  // it is executed, and WAIT is under way
+  a_->Signal(SIGSTOP);
+  EXPECT_EQ(client.Reply(), kUnconfirmed);
+  EXPECT_GE(NowMillis() - start, 2990);
+  EXPECT_LT(NowMillis() - start, 5500);  // and not the same again
+  a_->Signal(SIGCONT);
+}
+
 TEST_F(WriteAcksTest, WhatComesDuringARoundIsForTheNext) {
   StartPair({"--write-acks=1", "--write-acks-timeout=500ms"});
   RespClient client(proxy_);

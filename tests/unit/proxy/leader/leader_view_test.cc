@@ -217,8 +217,10 @@ TEST(LeaderViewTest, ALeaderWhoseLastWordWasHoldHasHandedOver) {
     view.Heard(At(1), kOwn, Answer(Leader(1, "10.0.0.1"), At(0)));
     view.Heard(At(100), kOwn, Saying(row.last_word, Answer(Leader(1, "10.0.0.1"), At(99))));
     if (row.nobody_between) view.Heard(At(110), kOwn, Answer({}, At(105)));
+    EXPECT_EQ(view.hands_over(), row.handed_over);
     view.Heard(At(120), kOwn, Answer(Leader(2, "10.0.0.2"), At(115)));
     EXPECT_EQ(view.snapshot().handed_over, row.handed_over);
+    EXPECT_FALSE(view.hands_over());
     // The redis that led before may be believed for as long as its own lease would have run, and no longer.
     EXPECT_EQ(view.snapshot().MayConfirmFormerWrites(At(798)), row.handed_over);
     EXPECT_FALSE(view.snapshot().MayConfirmFormerWrites(At(799)));

@@ -339,6 +339,47 @@ TEST(Lease, ReadsNeedNone) {
   EXPECT_TRUE(h.Server("$-1\r\n", /*may_confirm=*/false));
 }
 
+// --- nothing is heard of the leader ---
+
+TEST(Overdue, IsWhatHasBeenInFlightForTooLong) {
+  Harness h;
+  EXPECT_FALSE(h.session.Overdue(Duration::zero(), false, h.now));
+  h.Client("SET k v\r\nGET k\r\n");
+  h.Pass(Seconds(10));  // not sent: ExpireHeld's
+  EXPECT_FALSE(h.session.Overdue(Seconds(10), false, h.now));
+  h.Sent();
+  EXPECT_FALSE(h.session.Overdue(Seconds(10), false, h.now));
+  h.Pass(Millis(9999));
+  EXPECT_FALSE(h.session.Overdue(Seconds(10), false, h.now));
+  h.Pass(Millis(1));
+  EXPECT_TRUE(h.session.Overdue(Seconds(10), false, h.now));
+  EXPECT_FALSE(h.Server("+OK\r\n", Confirmation::kNoLease));
+  EXPECT_TRUE(h.session.Overdue(Seconds(10), true, h.now));  // answered, but its client may not be told
+  h.Server("+OK\r\n$1\r\nv\r\n");
+  EXPECT_FALSE(h.session.Overdue(Seconds(10), false, h.now));
+}
+
+TEST(Overdue, GrantsTheTimeThatACommandMayBlock) {
+  const struct {
+    std::string_view command;
+    int64_t overdue_after;  // seconds
+  } kTable[] = {{"BLPOP q 5\r\n", 15},
+                {"BLPOP q 0\r\n", 1000000},
+                {"XREAD BLOCK 5000 STREAMS s $\r\n", 15},
+                {"WAIT 1 5000\r\n", 15},
+                {"GET k\r\n", 10}};
+  for (const auto& row : kTable) {
+    Harness h;
+    h.Client(row.command);
+    h.Sent();
+    h.Pass(Seconds(row.overdue_after) - Millis(1));
+    EXPECT_FALSE(h.session.Overdue(Seconds(10), false, h.now)) << row.command;
+    if (row.overdue_after < 1000000) h.Pass(Millis(1));
+    EXPECT_EQ(h.session.Overdue(Seconds(10), false, h.now), row.overdue_after < 1000000) << row.command;
+    EXPECT_TRUE(h.session.Overdue(Seconds(10), true, h.now)) << row.command;
+  }
+}
+
 // --- --write-acks ---
 
 TEST(WriteAcks, OnlyRepliesThatSayThatSomethingWasWrittenWait) {
@@ -391,6 +432,16 @@ TEST(WriteAcks, WithoutALeaseEvenAnErrorWaits) {
   h.Client("SET k v\r\n");
   h.Sent();
   EXPECT_FALSE(h.Server("-ERR no\r\n", Confirmation::kNoLease));
+  EXPECT_FALSE(h.Server("-ERR no\r\n", Confirmation::kNeither));
+}
+
+TEST(WriteAcks, ThatReplicasDoNotConfirmNeedsNoLease) {
+  Harness h;
+  h.Client("SET k v\r\n");
+  h.Sent();
+  EXPECT_FALSE(h.Server("+OK\r\n", Confirmation::kNoLease));
+  EXPECT_TRUE(h.Server("+OK\r\n", Confirmation::kNeither));
+  EXPECT_EQ(h.Out(), "<unconfirmed>");
 }
 
 // --- FENCED, or no lease: there is a leader, and nothing may be written ---
