@@ -5,8 +5,10 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 namespace hive {
@@ -170,6 +172,11 @@ void SetKeepAlive(const Fd& socket) {
   SetOption(socket, IPPROTO_TCP, TCP_KEEPINTVL, seconds(kKeepAliveInterval));
   SetOption(socket, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
   SetOption(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+void SetUnacknowledgedLimit(const Fd& socket, Duration limit) {
+  const int64_t milliseconds = std::clamp<int64_t>(ToMillis(limit), 1, std::numeric_limits<int>::max());
+  SetOption(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds));
 }
 
 std::string ErrnoText(int error) {

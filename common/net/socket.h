@@ -64,6 +64,10 @@ void SetNoDelay(const Fd& socket);
 // Keepalive probes as above. They run while nothing is unacknowledged, and do not cut a peer that merely reads slowly.
 void SetKeepAlive(const Fd& socket);
 
+// Cuts a peer that has acknowledged nothing of what was sent for so long (at least 1 ms), or, with its buffer full, has
+// taken none of it: ETIMEDOUT.
+void SetUnacknowledgedLimit(const Fd& socket, Duration limit);
+
 // "connection refused", "address already in use": the meaning of an errno in plain lower-case words.
 std::string ErrnoText(int error);
 

@@ -15,6 +15,7 @@
 #include "common/base/endpoint.h"
 #include "common/net/fd.h"
 #include "common/net/poller.h"
+#include "common/net/socket.h"
 
 namespace hive::proxy {
 
@@ -39,6 +40,9 @@ class Link final : private Poller::Handler {
 
   // Begins to connect; OnLinkUp or OnLinkDown follows in a later turn. An error: it is down already, nothing follows.
   [[nodiscard]] absl::Status Connect(const Endpoint& redis);
+
+  // From now on it is down when the server's host has acknowledged nothing of what was sent for so long.
+  void SetUnacknowledgedLimit(Duration limit) { hive::SetUnacknowledgedLimit(fd_, limit); }
 
   bool up() const { return up_; }
 

@@ -14,7 +14,8 @@ namespace hive::proxy {
 
 void Client::OpenLink() {
   link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
-  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) OnLinkDown(status);
+  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) return OnLinkDown(status);
+  link_->SetUnacknowledgedLimit(std::max(loop_.options().hold_timeout, kLeastUnacknowledged));
 }
 
 void Client::OnLinkUp() {

@@ -45,6 +45,10 @@ inline constexpr Duration kHalfClosedGrace = Seconds(1);
 // do not wait for the pause to run out (handover_timeout, 5 s), but are closed after this.
 inline constexpr Duration kHandoverPatience = Millis(500);
 
+// A link whose redis can be reached no more, though its coordinator can (by another's word), is cut once its host has
+// acknowledged nothing for --hold-timeout, but never before this: packets are lost, and sent again, everywhere.
+inline constexpr Duration kLeastUnacknowledged = Seconds(2);
+
 // A client that has just connected, or just sent something, is about to send (more): at a proxy's end it is not
 // half-closed before its reply, or before it has been quiet for so long.
 inline constexpr Duration kQuietBeforeEnd = Millis(50);

@@ -143,6 +143,16 @@ TEST(SocketTest, KeepAliveFindsADeadPeerInThirtySeconds) {
             30);
 }
 
+TEST(SocketTest, UnacknowledgedLimit) {
+  const Fd listener = MustListen({"127.0.30.1", 0});
+  const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener));
+  ASSERT_TRUE(client.ok());
+  SetUnacknowledgedLimit(*client, Seconds(10));
+  EXPECT_EQ(Option(*client, IPPROTO_TCP, TCP_USER_TIMEOUT), 10000);
+  SetUnacknowledgedLimit(*client, Duration::zero());
+  EXPECT_EQ(Option(*client, IPPROTO_TCP, TCP_USER_TIMEOUT), 1);  // 0 would be the kernel's default
+}
+
 TEST(ErrnoTextTest, IsPlainAndNeverEmpty) {
   EXPECT_EQ(ErrnoText(ECONNREFUSED), "connection refused");
   EXPECT_EQ(ErrnoText(EACCES), "permission denied");
