@@ -26,10 +26,14 @@ grpc::ServerUnaryReactor* FinishAtOnce(grpc::CallbackServerContext* context, con
   return reactor;
 }
 
-// Not done: with a leader, something must change before it can be (the line says what); without one, asking again will
-// do.
+// Not done: it may have been tried for as long as it is; else with a leader, something must change before it can be
+// (the line says what); without one, asking again will do.
 grpc::Status StatusOf(const election::AnswerHandover& answer) {
   if (answer.done) return grpc::Status::OK;
+  if (answer.late) {
+    return {grpc::StatusCode::DEADLINE_EXCEEDED,
+            answer.detail.empty() ? "no outcome in time" : answer.detail.substr(0, kMaxReason)};
+  }
   return {answer.leader.empty() ? grpc::StatusCode::UNAVAILABLE : grpc::StatusCode::FAILED_PRECONDITION,
           answer.detail.empty() ? "leadership was not handed over" : answer.detail.substr(0, kMaxReason)};
 }

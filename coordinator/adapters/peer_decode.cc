@@ -359,7 +359,8 @@ absl::StatusOr<election::Reply> Decode(const v1::HandOverResponse& from) {
   election::HandOverReply reply{.header = reader.Header(from.header()),
                                 .done = from.done(),
                                 .detail = Reader::Line(from.detail()),
-                                .leader = reader.Claim(from.leader(), "leader")};
+                                .leader = reader.Claim(from.leader(), "leader"),
+                                .late = from.late()};
   return reader.Finish(election::Reply(std::move(reply)));
 }
 

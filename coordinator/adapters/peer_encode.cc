@@ -258,6 +258,7 @@ void Encode(const election::Reply& from, v1::HandOverResponse* to) {
   to->set_done(reply->done);
   to->set_detail(reply->detail.substr(0, kMaxReason));
   if (!reply->leader.empty()) Encode(reply->leader, to->mutable_leader());
+  to->set_late(reply->late);
 }
 
 }  // namespace hive::coordinator

@@ -251,7 +251,7 @@ void Core::Impl::On(const ReplyReceived& event) {
   if (const auto* refusal = std::get_if<Refusal>(&event.reply)) {
     if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
     OnTakeOverReply(event.id, TakeOverReply{refusal->header, false, "refused: " + refusal->reason, {}});
-    OnHandOverReply(call, false, call.to.ip + " refuses: " + refusal->reason, {});
+    OnHandOverReply(call, {refusal->header, false, call.to.ip + " refuses: " + refusal->reason, {}});
     if (refusal->reason.empty()) return;
     Complain("refused by " + call.to.ip, hive::ToString(call.to) + " refuses this member: " + refusal->reason);
     return;
@@ -274,9 +274,7 @@ void Core::Impl::On(const ReplyReceived& event) {
   }
   if (const auto* yield = std::get_if<YieldReply>(&event.reply)) return OnYieldReply(*peer, event.id, *yield);
   if (const auto* taken = std::get_if<TakeOverReply>(&event.reply)) return OnTakeOverReply(event.id, *taken);
-  if (const auto* handed = std::get_if<HandOverReply>(&event.reply)) {
-    OnHandOverReply(call, handed->done, handed->detail, handed->leader);
-  }
+  if (const auto* handed = std::get_if<HandOverReply>(&event.reply)) OnHandOverReply(call, *handed);
 }
 
 void Core::Impl::On(const CallFailed& event) {
@@ -286,10 +284,12 @@ void Core::Impl::On(const CallFailed& event) {
   calls_.erase(it);
   if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
   OnTakeOverFailed(event.id, event.failure);
-  OnHandOverReply(
-      call, false,
-      "the leader, " + call.to.ip + ", has not answered, or does not take it from here: ask in the leader's own pod",
-      {});
+  OnHandOverReply(call, {{},
+                         false,
+                         "the leader, " + call.to.ip +
+                             ", has not answered, or does not take it from here: ask in the leader's own pod",
+                         {},
+                         event.failure == Failure::kTimeout});
   Peer* peer = peers_.Find(call.to);
   if (peer == nullptr) return;
   if (peer->greeting == event.id) peer->greeting.reset();

@@ -438,7 +438,7 @@ class Core::Impl {
   void BeginHandover(std::string why, std::string wanted);
   std::string JoinHandover(const std::string& wanted);
   void OnHandOver(RequestId id, const HandOverRequest& request);
-  void OnHandOverReply(const Call& call, bool done, std::string detail, const Claim& leader);
+  void OnHandOverReply(const Call& call, const HandOverReply& reply);
   void EndHandover(bool done, std::string detail, const Claim& leader);
   bool ChooseTarget(bool& hopeless);
   void DriveHandover();

@@ -121,8 +121,8 @@ std::string Core::Impl::JoinHandover(const std::string& wanted) {
   return "";
 }
 
-void Core::Impl::OnHandOverReply(const Call& call, bool done, std::string detail, const Claim& leader) {
-  if (call.asked_by) out_.push_back(AnswerHandover{*call.asked_by, done, std::move(detail), leader});
+void Core::Impl::OnHandOverReply(const Call& call, const HandOverReply& reply) {
+  if (call.asked_by) out_.push_back(AnswerHandover{*call.asked_by, reply.done, reply.detail, reply.leader, reply.late});
 }
 
 void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader) {
@@ -131,8 +131,9 @@ void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader)
   NoteLine(done ? Note::Level::kInfo : Note::Level::kWarning,
            (done ? "handed over to " + ToString(leader) + " (" : std::string("did not hand over (")) + over.why +
                "): " + detail);
-  for (const RequestId id : over.people) out_.push_back(AnswerHandover{id, done, detail, leader});
-  for (const RequestId id : over.members) Respond(id, HandOverReply{MakeHeader(), done, detail, leader});
+  const bool late = !done && now_ >= over.deadline;
+  for (const RequestId id : over.people) out_.push_back(AnswerHandover{id, done, detail, leader, late});
+  for (const RequestId id : over.members) Respond(id, HandOverReply{MakeHeader(), done, detail, leader, late});
 }
 
 // ------------------------------------------------------------------------------------------- the leader's side

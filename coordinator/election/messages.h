@@ -266,6 +266,7 @@ struct HandOverReply {
   bool done = false;
   std::string detail;  // one line: what was done, or why not
   Claim leader;        // who leads now
+  bool late = false;   // not done: it was tried until the time was over
 };
 
 // What a leader lets be written.
@@ -549,6 +550,7 @@ struct AnswerHandover {
   bool done = false;
   std::string detail;  // one line: what was done, or why not
   Claim leader;        // who leads now; empty = nobody
+  bool late = false;   // not done: it was tried until the time was over, or nobody has answered
 };
 
 // What LeaveAsked waited for: this process may end.

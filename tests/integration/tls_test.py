@@ -91,6 +91,20 @@ class Tls(scenario.Scenario):
                                  capture_output=True, text=True, timeout=15, check=False)
             self.assertEqual((run.returncode, run.stderr), (1, ""))
 
+    def test_handover_with_a_certificate(self):
+        """From anywhere, as status: who has a certificate may ask; who has none learns in one line what is missing."""
+        leader = self.start_tls_hive()
+        target = f"--target={leader.ip}:{addresses.COORDINATOR_PORT}"
+        run = subprocess.run([_COORDINATOR, "handover", target], capture_output=True, text=True, timeout=15, check=False)
+        self.assertEqual((run.returncode, run.stderr.count("\n")), (1, 1), run.stderr)
+        self.assertIn("--tls-ca", run.stderr)
+        self.assertIs(self.hive.wait_settled(), leader)
+        wanted = self.follower()
+        run = leader.coordinator_command("handover", f"--to={wanted.ip}", target)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn(wanted.ip, run.stdout)
+        self.assertIs(self.hive.wait_settled(), wanted)
+
     def test_member_without_a_certificate(self):
         self.start_tls_hive()
         term = self.hive.pods[0].status()["term"]

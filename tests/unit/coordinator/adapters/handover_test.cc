@@ -92,6 +92,16 @@ TEST_F(HandoverCallsTest, NotDoneSaysWhy) {
   EXPECT_EQ(status.error_message(), "nobody leads");
 }
 
+TEST_F(HandoverCallsTest, OutOfTimeIsNotARefusal) {
+  auto outcome = Ask("");
+  const auto asked = recorder.Await<HandoverAsked>();
+  ASSERT_TRUE(asked);
+  calls.Answer({asked->id, false, "10.0.0.2 did not catch up", kClaim, /*late=*/true});
+  const grpc::Status status = outcome.get().status;
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(status.error_message(), "10.0.0.2 did not catch up");
+}
+
 TEST_F(HandoverCallsTest, NonsenseIsRefusedWithoutTheCore) {
   const grpc::Status status = Ask("everybody").get().status;
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "tests/unit/coordinator/election/lone_member.h"
+
 namespace hive::election {
 namespace {
 
@@ -195,6 +197,27 @@ TEST(Core, AHandoverWithoutALeaderIsRefusedInOneLine) {
   EXPECT_EQ(answer->id, 5u);
   EXPECT_FALSE(answer->done);
   EXPECT_THAT(answer->detail, testing::HasSubstr("nobody leads"));
+  EXPECT_FALSE(answer->late);
+}
+
+// A member that is listed may follow yet, so it is waited for; where nobody is, it is refused at once.
+TEST(Core, AHandoverThatRunsOutOfTimeIsLateNotRefused) {
+  LoneMember leader(3);
+  leader.List({});
+  leader.Run(Seconds(5));
+  ASSERT_EQ(leader.state().role, Role::kLeading);
+  leader.Step(HandoverAsked{5, ""});
+  ASSERT_TRUE(leader.handover());
+  EXPECT_FALSE(leader.handover()->late);
+  leader.List({{"10.0.0.2", 7400}});
+  leader.Step(HandoverAsked{6, ""});
+  leader.Run(Seconds(4));
+  EXPECT_EQ(leader.handover()->id, 5u);
+  leader.Run(Seconds(2));
+  EXPECT_EQ(leader.handover()->id, 6u);
+  EXPECT_FALSE(leader.handover()->done);
+  EXPECT_TRUE(leader.handover()->late);
+  EXPECT_EQ(leader.state().role, Role::kLeading);
 }
 
 }  // namespace

@@ -73,6 +73,7 @@ class LoneMember {
     return it == now.refused_messages.end() ? 0 : it->second;
   }
   bool led() const { return led_; }
+  const std::optional<AnswerHandover>& handover() const { return handover_; }
   int64_t said(const std::string& words) const {
     return std::count_if(notes_.begin(), notes_.end(),
                          [&](const std::string& note) { return note.find(words) != std::string::npos; });
@@ -90,6 +91,7 @@ class LoneMember {
 
   Actions Follow(const Action& action) {
     if (const auto* note = std::get_if<Note>(&action)) notes_.push_back(note->text);
+    if (const auto* answer = std::get_if<AnswerHandover>(&action)) handover_ = *answer;
     if (const auto* command = std::get_if<CommandRedis>(&action)) return Step(Obey(*command));
     if (const auto* probe = std::get_if<ProbeRedis>(&action)) {
       return Step(RedisProbed{probe->id, RedisProbed::Outcome::kRefused});
@@ -120,6 +122,7 @@ class LoneMember {
   Instant now_{};
   RequestId last_request_ = 0;
   std::vector<std::string> notes_;
+  std::optional<AnswerHandover> handover_;
   bool led_ = false;
 };
 

@@ -1,0 +1,121 @@
+// Goal: whoever reads `hive-coordinator status` sees at once what is not as it should be, and nothing else when all is
+// well.
+// Method: answers of GetState by hand.
+
+#include "coordinator/status_command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "hive/v1/hive.pb.h"
+
+namespace hive::coordinator {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+v1::MemberState* AddMember(v1::GetStateResponse& state, const std::string& ip, v1::Role role) {
+  v1::MemberState* member = state.add_members();
+  member->mutable_identity()->set_ip(ip);
+  member->mutable_identity()->set_incarnation(state.members_size());
+  member->mutable_coordinator()->set_ip(ip);
+  member->set_role(role);
+  member->set_listed(true);
+  member->set_link_up(true);
+  return member;
+}
+
+// A leader and its follower, all well.
+v1::GetStateResponse Well() {
+  v1::GetStateResponse state;
+  state.set_hive("shop");
+  state.set_term(7);
+  state.mutable_self()->set_ip("10.0.0.1");
+  state.mutable_self()->set_incarnation(1);
+  state.mutable_leader()->set_term(7);
+  state.mutable_leader()->mutable_leader()->set_ip("10.0.0.1");
+  state.set_write_state(v1::WRITE_STATE_OPEN);
+  state.set_uptime_ms(61'000);
+  state.mutable_redis()->set_up(true);
+  state.mutable_redis()->set_role(v1::REDIS_ROLE_MASTER);
+  AddMember(state, "10.0.0.1", v1::ROLE_LEADING)->set_leads(true);
+  AddMember(state, "10.0.0.2", v1::ROLE_FOLLOWING)->set_heard_ago_ms(40);
+  return state;
+}
+
+TEST(FormatState, AHiveThatIsWellSaysWhoLeadsAndNoMore) {
+  const std::string text = FormatState(Well());
+  EXPECT_THAT(text, HasSubstr("hive shop: 10.0.0.1 leads, term 7, writes open; seen by 10.0.0.1"));
+  EXPECT_THAT(text, HasSubstr("10.0.0.1 *"));
+  EXPECT_THAT(text, HasSubstr("following"));
+  for (const char* trouble : {"waiting for", "writes are", "in doubt", "discarded", "refuses", "another secret"}) {
+    EXPECT_THAT(text, Not(HasSubstr(trouble)));
+  }
+}
+
+TEST(FormatState, WritesThatAreHeldSayWhy) {
+  v1::GetStateResponse state = Well();
+  state.set_write_state(v1::WRITE_STATE_HOLD);
+  state.set_write_reason("fewer than half of the members were heard of late");
+  const std::string text = FormatState(state);
+  EXPECT_THAT(text, HasSubstr("term 7, writes held;"));
+  EXPECT_THAT(text, HasSubstr("\nwrites are held: fewer than half of the members were heard of late\n"));
+}
+
+TEST(FormatState, WritesThatAreFencedInDoubtSayBoth) {
+  v1::GetStateResponse state = Well();
+  state.set_write_state(v1::WRITE_STATE_FENCED);
+  state.set_write_reason("in doubt: fewer than half of the members are heard");
+  state.set_in_doubt(true);
+  const std::string text = FormatState(state);
+  EXPECT_THAT(text, HasSubstr("\nwrites are fenced: in doubt: fewer than half of the members are heard\n"));
+  EXPECT_THAT(text, HasSubstr("\nin doubt: it hears too few of the others"));
+}
+
+TEST(FormatState, WhatWasDiscardedIsSummed) {
+  v1::GetStateResponse state = Well();
+  v1::Discarded* discarded = state.mutable_discarded();
+  discarded->set_times(2);
+  discarded->set_bytes(4711);
+  discarded->set_span_ms(250);
+  EXPECT_THAT(FormatState(state), HasSubstr("\ndiscarded: 2 times, 4711 bytes written over 250ms\n"));
+  discarded->set_foreign_datasets(1);
+  discarded->set_foreign_keys(12);
+  discarded->set_last("drops a whole dataset");
+  EXPECT_THAT(FormatState(state), HasSubstr("written over 250ms, and 1 datasets of another origin with 12 keys; the "
+                                            "last: drops a whole dataset\n"));
+}
+
+TEST(FormatState, ARedisThatRefusesACommandIsNamed) {
+  v1::GetStateResponse state = Well();
+  v1::RefusedCommand* refused = state.mutable_redis()->add_refused_commands();
+  refused->set_command("CONFIG");
+  refused->set_error("NOPERM this user has no permissions");
+  EXPECT_THAT(FormatState(state), HasSubstr("\nits redis refuses CONFIG: NOPERM this user has no permissions\n"));
+}
+
+TEST(FormatState, WithoutALeaderItSaysWhatItWaitsFor) {
+  v1::GetStateResponse state = Well();
+  state.clear_leader();
+  state.set_write_state(v1::WRITE_STATE_NO_LEADER);
+  state.set_waiting_for("DNS to answer");
+  const std::string text = FormatState(state);
+  EXPECT_THAT(text, HasSubstr("hive shop: no leader, term 7"));
+  EXPECT_THAT(text, HasSubstr("\nwaiting for: DNS to answer\n"));
+}
+
+TEST(FormatState, NotesOfAMember) {
+  v1::GetStateResponse state = Well();
+  v1::MemberState* member = state.mutable_members(1);
+  member->set_rejects(true);
+  EXPECT_THAT(FormatState(state), HasSubstr("another secret or CA"));
+  member->set_rejects(false);
+  member->set_gone(true);
+  member->set_listed(false);
+  member->mutable_will()->set_leaving(true);
+  EXPECT_THAT(FormatState(state), HasSubstr("leaving gone not listed"));
+}
+
+}  // namespace
+}  // namespace hive::coordinator
