@@ -176,7 +176,8 @@ def end_leader(surge_first):
 
 def roll(scene):
     """What a Deployment does with maxSurge 1 and maxUnavailable 0: it counts a pod out as soon as it is told to end. A StatefulSet
-    ends a pod, and makes its successor when it is gone: the last one first."""
+    ends a pod, and makes its successor when it is gone: the last one first. Its charts' probes begin half a minute late, which is
+    time enough for all to learn of the new one; so that is waited for."""
     for old in list(scene.stack.pods) if scene.stack.surges else reversed(list(scene.stack.pods)):
         if scene.stack.surges:
             scene.stack.wait_ready(scene.stack.add_pod())
@@ -185,6 +186,7 @@ def roll(scene):
             scene.stack.begin_termination(old)
             _wait_ended(scene)
             scene.stack.wait_ready(scene.stack.add_pod())
+            scene.stack.wait(scene.stack.rested, 60, "all that decides to know of the new pod", 0.1)
     _wait_ended(scene)
 
 
