@@ -1,7 +1,7 @@
 // The inside of the core. Its functions are cut by what a member is doing:
-//   core.cc       events in, actions out; what every message carries
+//   core.cc       events in, actions out    admission.cc  who speaks, and is it to be believed
 //   view.cc       what proxies, people and a restart see
-//   peers.cc      who is there              contact.cc    greeting, dialling, proof of a loss
+//   peers.cc      who is there              contact.cc    greeting, dialling, rejection, proof of a loss
 //   joining.cc    no leader is known        campaign.cc   a round of an election
 //   promotion.cc  won: park, then promote   leading.cc    beats, followers, settling with another leader, orphans
 //   following.cc  a leader is known                    doubt.cc      cut off? hold, fence
@@ -320,7 +320,18 @@ class Core::Impl {
   Header MakeHeader() const;
   MemberReport MakeReport() const;
   Standing OwnStanding() const;
-  Dataset CurrentDataset() const;                           // with the age of now
+  Dataset CurrentDataset() const;  // with the age of now
+  CallId NewCall(CallKind kind, const Endpoint& to);
+  void Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout);
+  void Respond(RequestId id, Reply reply);
+  CallId Command(CallKind kind, RedisCommand command);
+  void NoteOutcome(const Call& call, const RedisDone& event);
+  bool Outstanding(CallKind kind) const;
+  void RedisRoleCheck();
+  void ReconcileRedis();
+  replication::Goal RedisGoal() const;
+
+  // ------------------------------------------------------------------------------------------------ admission.cc
   std::string RefusalOf(const Header& header, bool asked);  // empty when acceptable; else counted
   bool Absurd(Term term, bool asked) const;
   std::string WhyRefused(const Header& header, bool asked, const char*& kind) const;
@@ -333,15 +344,6 @@ class Core::Impl {
   void OnReplaced(Peer& peer, const Identity& before);
   void LearnLineage(const Lineage& lineage);
   void HearOfMembers(const std::vector<MemberView>& members, Instant as_of);
-  CallId NewCall(CallKind kind, const Endpoint& to);
-  void Ask(CallKind kind, const Endpoint& to, Request request, Duration timeout);
-  void Respond(RequestId id, Reply reply);
-  CallId Command(CallKind kind, RedisCommand command);
-  void NoteOutcome(const Call& call, const RedisDone& event);
-  bool Outstanding(CallKind kind) const;
-  void RedisRoleCheck();
-  void ReconcileRedis();
-  replication::Goal RedisGoal() const;
 
   // ----------------------------------------------------------------------------------------------------- view.cc
   LeaderView MakeView() const;
