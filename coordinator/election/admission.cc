@@ -105,6 +105,7 @@ bool Core::Impl::MayReplace(Peer& peer, const Identity& identity, std::optional<
   if (asked_at && (!peer.heard || *asked_at > *peer.heard)) return true;
   if (!asked_at) {
     peer.stranger_heard = now_;
+    if (winning_ && peer.listed) winning_->targets.try_emplace(peer.coordinator).first->second.awaited = true;
     if (!peer.greeting) Greet(peer);
   }
   return false;

@@ -93,6 +93,7 @@ bool Core::Impl::RoundClosed() const {
     if (HoldsLess(best, answer.standing)) best = answer.standing;
   }
   bool everyone = true;
+  bool spoke = false;    // somebody who has not answered is there all the same
   bool awaited = false;  // somebody silent who may hold no less than the best here
   bool others_listed = false;
   for (const auto& [endpoint, peer] : peers_.all()) {
@@ -101,6 +102,8 @@ bool Core::Impl::RoundClosed() const {
     const bool forgotten = !peer.listed && (!peer.heard || now_ - *peer.heard > config_.leader_timeout);
     if (forgotten) continue;
     everyone = false;
+    const std::optional<Instant> word = std::max(peer.heard, peer.stranger_heard);
+    spoke |= peer.listed && word && *word >= candidacy_->round_began;
     others_listed |= peer.listed;
     const bool is_lost = !candidacy_->lost.empty() && peer.identity == candidacy_->lost.leader;
     if (is_lost || !peer.listed || !peer.heard || !peer.met()) continue;
@@ -108,7 +111,7 @@ bool Core::Impl::RoundClosed() const {
   }
   if (everyone) return true;
   if (now_ < window_ends) return false;
-  if (bootstrap) return candidacy_->patience_over;
+  if (bootstrap) return candidacy_->patience_over && !spoke;
   if (awaited) return false;
   const bool on_proof = candidacy_->evidence == Evidence::kProof;
   if (!on_proof && candidacy_->answers.empty() && others_listed) return now_ >= window_ends + config_.leader_timeout;

@@ -236,7 +236,10 @@ void Core::Impl::On(const ReplyReceived& event) {
     if (leading_ && leading_->yielding && leading_->yielding->first == event.id) leading_->yielding.reset();
     OnTakeOverReply(event.id, TakeOverReply{refusal->header, false, "refused: " + refusal->reason, {}});
     OnHandOverReply(call, {refusal->header, false, call.to.ip + " refuses: " + refusal->reason, {}});
-    if (refusal->reason.empty()) return;
+    if (refusal->reason.empty()) {  // it does not know us yet, but it is there
+      if (RefusalOf(refusal->header, /*asked=*/true).empty()) Meet(refusal->header, call.sent);
+      return;
+    }
     Complain("refused by " + call.to.ip, hive::ToString(call.to) + " refuses this member: " + refusal->reason);
     return;
   }
