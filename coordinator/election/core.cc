@@ -98,6 +98,7 @@ void Core::Impl::On(const PeersUnlisted& event) {
 void Core::Impl::On(const RedisReported& event) {
   const bool first = !redis_.known();
   const bool another_run = redis_.OnReport(event.status, config_.memory);
+  redis_read_at_ = now_;
   if (first && role_ != Role::kFollowing && config_.memory && config_.memory->run_id == event.status.run_id) {
     dataset_ = config_.memory->dataset;
     lineage_ = config_.memory->lineage;
@@ -407,9 +408,14 @@ replication::Goal Core::Impl::RedisGoal() const {
   if (role_ == Role::kFollowing) return {Kind::kUndecided, {}, may_fence};  // it led, and has given way
   if (Promised()) return {Kind::kParked, {}};
   // Left alone, it would go on dialling the lost leader's address, and take whatever answers there one day: that redis
-  // restarted empty and promoted, or another hive's pod that was given the address.
+  // restarted empty and promoted, or another hive's pod that was given the address. What was read before the leader was
+  // lost does not say so: a first sync may have ended since, over a link that lives on, and still brings what was
+  // acknowledged.
   const RedisStatus& status = redis_.status();
-  if (!status.is_master && !status.link_up && !status.sync_in_progress) return {Kind::kParked, {}};
+  const bool read_since = !left_alone_at_ || redis_read_at_ > *left_alone_at_;
+  const bool long_alone = left_alone_at_ && now_ - *left_alone_at_ > config_.leader_timeout;  // its link is dead, too
+  const bool fed = status.sync_in_progress || (status.link_up && !long_alone);
+  if (!status.is_master && read_since && !fed) return {Kind::kParked, {}};
   return {Kind::kUndecided, {}};
 }
 
@@ -419,7 +425,10 @@ void Core::Impl::ReconcileRedis() {
   if (Outstanding(CallKind::kReconcile) || Outstanding(CallKind::kPark) || Outstanding(CallKind::kPromote)) return;
   const RedisStatus& status = redis_.status();
   if (const auto command = replication::Reconcile(RedisGoal(), status, redis_.holds_data())) {
-    if (command->kind == RedisCommand::Kind::kReplicate) MeasureDiscard(following_->claim);
+    if (command->kind == RedisCommand::Kind::kReplicate) {
+      MeasureDiscard(following_->claim);
+      pointed_at_ = following_->claim.redis;
+    }
     Command(CallKind::kReconcile, *command);
     return;
   }

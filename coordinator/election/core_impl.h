@@ -442,6 +442,7 @@ class Core::Impl {
   void OnHandOver(RequestId id, const HandOverRequest& request);
   void OnHandOverReply(const Call& call, const HandOverReply& reply);
   void EndHandover(bool done, std::string detail, const Claim& leader);
+  const Follower* BestTarget(bool willing, bool& waiting) const;
   bool ChooseTarget(bool& hopeless);
   void DriveHandover();
   void OfferTakeOver();
@@ -476,6 +477,7 @@ class Core::Impl {
   // -------------------------------------------------------------------------------------------------- discard.cc
   void SampleOffset();
   void MeasureDiscard(const Claim& leader);
+  void MeasureSilentDiscard();
 
   // ------------------------------------------------------------------------------------------------ following.cc
   void StartFollowing(const Claim& claim, std::string why);
@@ -526,6 +528,9 @@ class Core::Impl {
   std::optional<Frozen> frozen_;  // what this member answers while it has no leader
   Claim proved_lost_;             // the leader that we lost on proof: its own word, arriving late, revives nothing
   Instant proved_lost_at_;
+  std::optional<Instant> left_alone_at_;  // when it last lost a leader that it followed
+  Instant redis_read_at_;                 // when the newest reading of the local redis arrived
+  Endpoint pointed_at_;                   // whom this process last told the local redis to replicate
   std::vector<Owed> owed_;
   std::map<CallId, Call> calls_;
   CallId last_call_ = 0;

@@ -29,8 +29,9 @@ void Core::Impl::MeasureDiscard(const Claim& leader) {
   if (!redis_.holds_data() || told) return;  // REPLICAOF may be repeated
   measured_ = {status.run_id, leader.leader, status.offset};
   Excess excess = ExcessOver(lineage_, status);
-  if (excess.foreign && held_.dataset.origin == dataset_.origin)
+  if (excess.foreign && held_.dataset.origin == dataset_.origin && Descends(held_.lineage, status)) {
     excess = ExcessSinceFork(held_.lineage, lineage_, status);
+  }
   if (!excess.any()) return;
   std::string text;
   if (excess.foreign) {
@@ -51,6 +52,13 @@ void Core::Impl::MeasureDiscard(const Claim& leader) {
   ++discarded_.times;
   discarded_.last = "dropped for " + ToString(leader) + ": " + text;
   NoteLine(Note::Level::kWarning, "drops " + text + " to replicate " + ToString(leader));
+}
+
+// A redis that was pointed at this leader's address before needs no command to drop what it holds: its next sync does.
+void Core::Impl::MeasureSilentDiscard() {
+  const RedisStatus& status = redis_.status();
+  const bool points_there = !status.is_master && status.master == following_->claim.redis;
+  if (points_there && Descends(held_.lineage, status) && !Descends(lineage_, status)) MeasureDiscard(following_->claim);
 }
 
 }  // namespace hive::election

@@ -84,6 +84,7 @@ void Core::Impl::On(const BeatReceived& event) {
   if (beat.number <= following_->beat || beat.claim.term < following_->claim.term) return;
   if (Absurd(beat.claim.term, /*asked=*/true)) return;
   following_->beat = beat.number;
+  const bool known_before = following_->confirmed;
   const auto sent = following_->reports_sent.find(beat.echoed_sequence);
   if (sent != following_->reports_sent.end()) {
     following_->heard = std::max(following_->heard, sent->second);
@@ -101,6 +102,7 @@ void Core::Impl::On(const BeatReceived& event) {
     dataset_as_of_ = now_;
     lineage_ = beat.lineage;
     proved_lost_ = {};
+    if (!known_before) MeasureSilentDiscard();
   }
   switch (beat.state) {
     case LeaderState::kOpen:
@@ -144,7 +146,9 @@ bool Core::Impl::LeavesForeignLeader() {
   const RedisStatus& status = redis_.status();
   const std::optional<Memory>& memory = config_.memory;
   const bool remembered = memory && memory->run_id == status.run_id && memory->dataset.origin == dataset_.origin;
-  const bool replicates_it = !status.is_master && status.master == following_->claim.redis;
+  // What it took from where this member had pointed it is not its own: the address of a former leader may be anybody's.
+  const bool replicates_it =
+      !status.is_master && (status.master == following_->claim.redis || status.master == pointed_at_);
   if (!redis_.holds_data() || status.keys == 0 || remembered || replicates_it || Descends(lineage_, status))
     return false;
   const Claim leader = following_->claim;
@@ -190,6 +194,7 @@ void Core::Impl::LoseLeader(Evidence evidence, std::string why) {
     proved_lost_at_ = now_;
   }
   frozen_.reset();
+  left_alone_at_ = now_;
   EnterJoining("lost " + ToString(lost) + ": " + std::move(why), now_);
   joining_.since = now_;
   Publish(/*even_if_same=*/false);

@@ -138,15 +138,15 @@ void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader)
 
 // ------------------------------------------------------------------------------------------- the leader's side
 
-// The follower with the best standing and a live link. False: nobody fits now; `hopeless` when waiting is of no use.
-bool Core::Impl::ChooseTarget(bool& hopeless) {
-  Handover& h = *handover_;
+// The follower with the best standing and a live link among the willing, or among those of priority 0. `waiting`: one
+// of them may come to fit.
+const Core::Impl::Follower* Core::Impl::BestTarget(bool willing, bool& waiting) const {
+  const Handover& h = *handover_;
   const Follower* best = nullptr;
-  hopeless = true;
   for (const auto& [id, follower] : leading_->followers) {
-    if (follower.identity.empty() || h.failed.contains(follower.identity)) continue;
-    if (follower.will.reluctant || (!h.wanted.empty() && follower.identity.ip != h.wanted)) continue;
-    hopeless = false;
+    if (follower.identity.empty() || h.failed.contains(follower.identity) || follower.will.leaving) continue;
+    if (follower.will.reluctant == willing || (!h.wanted.empty() && follower.identity.ip != h.wanted)) continue;
+    waiting = true;
     const bool fit = follower.link_up && follower.standing.available && !follower.standing.empty &&
                      now_ - follower.heard <= config_.leader_timeout / 2;
     if (!fit) continue;
@@ -154,10 +154,22 @@ bool Core::Impl::ChooseTarget(bool& hopeless) {
                         (!HoldsLess(follower.standing, best->standing) && follower.identity.ip < best->identity.ip);
     if (better) best = &follower;
   }
+  return best;
+}
+
+// False: nobody fits now; `hopeless` when waiting is of no use. A leader that ends takes one of priority 0 rather than
+// none: that one hands over again as soon as it can, and nobody notices.
+bool Core::Impl::ChooseTarget(bool& hopeless) {
+  Handover& h = *handover_;
+  bool waiting = false;
+  const Follower* best = BestTarget(/*willing=*/true, waiting);
+  hopeless = !waiting;
   for (const auto& [endpoint, peer] : peers_.all()) {  // whoever is about to follow may be the one
     const bool wanted = h.wanted.empty() || endpoint.ip == h.wanted;
     if (peer.listed && !peer.gone && !Follows(peer) && !peer.report.will.reluctant && wanted) hopeless = false;
   }
+  const bool last_resort = leaving_ && (hopeless || now_ + kTryLimit >= h.deadline);
+  if (best == nullptr && last_resort) best = BestTarget(/*willing=*/false, waiting);
   if (best == nullptr) return false;
   h.target = best->identity;
   h.target_coordinator = best->coordinator;
@@ -296,7 +308,6 @@ std::string Core::Impl::WhyNotTakeOver(const TakeOverRequest& request) const {
   if (request.term <= ending.term || request.term < highest_term_ || Absurd(request.term, /*asked=*/false))
     return "the term is not the next";
   if (leaving_) return "it is leaving itself";
-  if (config_.priority == 0) return "its priority is 0";
   if (stalled_ || now_ - following_->heard > config_.leader_timeout / 2) return "it has not heard its leader of late";
   if (Promised() || promoting_heard_) return "it has promised itself to another winner";
   if (InDoubt()) return "it is in doubt";

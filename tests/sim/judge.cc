@@ -271,12 +271,15 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   }
 }
 
-// Data of another hive replaces nothing. Only a redis that nobody looks after dials whoever has an old leader's IP.
+// Data of another hive replaces nothing. Only a redis that nobody looks after, or that answers -BUSY, dials whoever has
+// an old leader's IP.
 void Judge::CheckForeign(const Redis& replica) {
   const auto owner = watched_.find(pods_[replica.pod].process);
   if (owner == watched_.end()) return;
   const Coordinator& c = *owner->second.c;
   const Duration settled = options_.leader_timeout * 3;
+  // Nobody can point a redis elsewhere while it runs a script, and it dials once more when its link breaks.
+  if (replica.busy_until + options_.sync_high + Seconds(1) > queue_.now()) return;
   const bool looked_after = !c.frozen && queue_.now() - c.started > settled &&
                             queue_.now() - owner->second.slept_at.value_or(SimTime{0}) > settled;
   if (looked_after) {

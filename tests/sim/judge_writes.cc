@@ -184,7 +184,9 @@ void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
   if (said.times <= w.discards_seen.times) return Object("promise 6", what + ", and has not said so");
   const bool foreign = replica.content.root != incoming.root;
   if (foreign && said.foreign <= w.discards_seen.foreign) Object("promise 6", what + " of another origin as its own");
-  if (!foreign && replica.backlog) {
+  // Speaking of a whole dataset, when an origin that nobody remembers any more was the same, is no understatement.
+  const bool called_foreign = said.foreign > w.discards_seen.foreign;
+  if (!foreign && !called_foreign && replica.backlog) {
     const int64_t truth = static_cast<int64_t>(known - common) * kWriteBytes;
     const int64_t told = said.bytes - w.discards_seen.bytes;
     if (told < truth - truth / 10 - kShortBy || told > truth * 2 + kLongBy) {
