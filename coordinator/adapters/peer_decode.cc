@@ -106,7 +106,8 @@ class Reader {
     for (const v1::Promotion& promotion : from) {
       Require(promotion.replication_id().size() <= kMaxReplicationId, "lineage.replication_id", "is too long");
       lineage.push_back({Term(promotion.term(), "lineage.term"), promotion.replication_id(),
-                         Count(promotion.offset(), "lineage.offset")});
+                         Count(promotion.offset(), "lineage.offset"),
+                         Term(promotion.handed_over_by(), "lineage.handed_over_by")});
     }
     return lineage;
   }

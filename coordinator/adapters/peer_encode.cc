@@ -81,6 +81,7 @@ void Encode(const election::Dataset& from, v1::Dataset* to) {
 void Encode(const election::Promotion& from, v1::Promotion* to) {
   to->set_term(from.term);
   to->set_replication_id(from.replication_id);
+  to->set_handed_over_by(from.handed_over_by);
   to->set_offset(from.offset);
 }
 

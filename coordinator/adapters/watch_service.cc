@@ -138,6 +138,7 @@ v1::WatchResponse WatchService::Response(uint64_t echoed_sequence) const {
   if (!view_.claim.empty()) {
     response.set_term(view_.claim.term);
     response.set_leader_ip(view_.claim.leader.ip);
+    response.set_handed_over_by(view_.handed_over_by);
     response.set_leader_incarnation(view_.claim.leader.incarnation);
     coordinator::Encode(view_.claim.redis, response.mutable_redis());
     // Rounded up: a lease must never be longer than what was heard allows.

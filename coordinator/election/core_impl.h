@@ -119,6 +119,7 @@ class Core::Impl {
   struct Inheritance {
     RequestId reply = 0;
     int64_t offset = 0;  // all of it must be here
+    Term from = 0;       // the leadership that ends
   };
 
   // A round won.

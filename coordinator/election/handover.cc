@@ -286,7 +286,7 @@ void Core::Impl::OnTakeOver(RequestId id, const TakeOverRequest& request) {
   winning.evidence = Evidence::kProof;
   winning.lost = following_->claim;
   winning.began = winning.stage_began = winning.next_announcement = now_;
-  winning.inherits = Inheritance{id, request.offset};
+  winning.inherits = Inheritance{id, request.offset, request.ending.term};
   dataset_ = request.dataset;
   dataset_as_of_ = now_;
   lineage_ = request.lineage;

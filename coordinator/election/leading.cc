@@ -25,7 +25,8 @@ void Core::Impl::Open(const RedisStatus& promoted) {
     lineage_.clear();
     if (!new_dataset) Append(lineage_, {0, promoted.second_replication_id, 0});
   }
-  Append(lineage_, {winning_->claim.term, promoted.replication_id, promoted.offset});
+  const Term handed_over_by = winning_->inherits ? winning_->inherits->from : 0;
+  Append(lineage_, {winning_->claim.term, promoted.replication_id, promoted.offset, handed_over_by});
   dataset_as_of_ = now_;
   redis_.MarkPromoted();
 

@@ -71,6 +71,7 @@ struct Promotion {
   Term term = 0;
   std::string replication_id;  // what the promoted redis calls its history from here on
   int64_t offset = 0;          // replication offset at which it was promoted
+  Term handed_over_by = 0;     // the leadership that handed over to it, with all it held; 0 = it was elected
 
   friend bool operator==(const Promotion&, const Promotion&) = default;
 };
@@ -567,6 +568,7 @@ struct LeaderView {
   std::vector<Endpoint> coordinators;  // every member known, self included
   bool in_sync = false;                // local redis leads, or replicates the leader with its link up
   bool has_joined = false;             // has been in sync once
+  Term handed_over_by = 0;             // which leadership ended by handing over to this one; 0 = it was elected
 
   friend bool operator==(const LeaderView&, const LeaderView&) = default;
 };

@@ -19,6 +19,7 @@ LeaderView Core::Impl::MakeView() const {
     view.heard = following_->heard;
     view.in_sync = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
   }
+  if (!view.claim.empty() && !lineage_.empty()) view.handed_over_by = lineage_.back().handed_over_by;
   view.has_joined = has_joined_ || view.in_sync;
   view.coordinators.push_back(config_.coordinator);
   for (const auto& [endpoint, peer] : peers_.all()) {

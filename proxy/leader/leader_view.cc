@@ -43,7 +43,9 @@ LeaderView::Verdict LeaderView::Heard(Instant now, bool own, const WatchAnswer& 
     next.handed_over = latest_.handed_over;
     next.former_lease_until = latest_.former_lease_until;
   } else {
-    next.handed_over = latest_.write_state == WriteState::kHold;
+    // Whoever was between two watches at that moment may have missed the HOLD.
+    const bool says_so = answer.handed_over_by != 0 && answer.handed_over_by == latest_.leader.term;
+    next.handed_over = latest_.write_state == WriteState::kHold || says_so;
     next.former_lease_until = latest_.lease_until;
   }
   snapshot_ = latest_ = next;

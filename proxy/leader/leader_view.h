@@ -84,6 +84,7 @@ struct WatchAnswer {
   std::string hive;
   Leadership leader;  // empty: it knows of none
   WriteState write_state = WriteState::kNoLeader;
+  uint64_t handed_over_by = 0;  // term of the leadership that ended by handing over to this one; 0: it was elected
   Duration claim_age{};
   Duration lease{};
   std::vector<Endpoint> coordinators;  // every member's

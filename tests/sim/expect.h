@@ -30,6 +30,6 @@ struct Expectations {
 };
 
 // Today's core.
-inline constexpr Expectations kToday{.fencing = true, .durable = true, .orphans = true, .priority = true};
+inline constexpr Expectations kToday{true, true, true, true, true, true};
 
 }  // namespace hive::sim

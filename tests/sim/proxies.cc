@@ -164,6 +164,7 @@ void Proxies::Tell(PodId pod, const Coordinator& c) {
     const election::Claim& claim = c.view.claim;
     answer.answer.leader = {claim.term, claim.leader.ip, claim.leader.incarnation, claim.redis};
     answer.answer.write_state = StateOf(c.view.write_state);
+    answer.answer.handed_over_by = c.view.handed_over_by;
     answer.answer.claim_age = std::max(c.Local(queue_.now()) - c.view.heard, Duration{0});
   }
   answer.answer.lease = LeaseLength(options_);

@@ -128,6 +128,27 @@ TEST(LeaderLost, CoordinatorKilledItsRedisLives) {
   });
 }
 
+TEST(LeaderLost, ItsCoordinatorIsKilledRightAfterTheFirstSync) {
+  // The followers' last reading is from before it, and says that no link is up.
+  Play(3, [](World& world) {
+    world.StartMembers();
+    const auto fed = [&world] {
+      if (world.Leader() == kLost) return false;
+      for (const int follower : Followers(world)) {
+        if (world.RedisOf(follower)->link != Redis::Link::kUp) return false;
+      }
+      return true;
+    };
+    for (int step = 0; step < 8000 && !fed(); ++step) ASSERT_TRUE(world.RunFor(Millis(1)));
+    ASSERT_TRUE(fed());
+    const int old = world.Leader();
+    world.KillCoordinator(old, std::nullopt);
+    EXPECT_TRUE(world.RunFor(Seconds(2)));
+    EXPECT_NE(world.Leader(), kLost);
+    EXPECT_FALSE(world.RedisOf(old)->master) << "an orphan is told whom to replicate";
+  });
+}
+
 TEST(LeaderLost, ItsCoordinatorIsBackAtOnce) {
   Play(3, [](World& world) {
     ASSERT_NO_FATAL_FAILURE(Begin(world));

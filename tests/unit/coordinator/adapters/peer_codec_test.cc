@@ -13,7 +13,7 @@ const Header kHeader{"hive", {"10.0.0.1", 77}, {"10.0.0.1", 7400}, 9};
 const Claim kClaim{5, 1'700'000'000'000'000, {"fd00::2", 78}, {"fd00::2", 7400}, {"fd00::2", 6379}};
 const Standing kStanding{true, false, 4, 123456, 17};
 const Dataset kDataset{0xfeedfeedfeedfeed, Seconds(12)};
-const Lineage kLineage{{3, std::string(40, 'a'), 10}, {4, std::string(40, 'b'), 20}};
+const Lineage kLineage{{3, std::string(40, 'a'), 10}, {4, std::string(40, 'b'), 20, 3}};
 const LeaderKey kKey{kClaim, kDataset, true, Seconds(3), {{"10.0.0.3", 79}, {"10.0.0.4", 80}}};
 
 MemberReport Report() {

@@ -231,6 +231,17 @@ TEST(LeaderViewTest, ALeaderWhoseLastWordWasHoldHasHandedOver) {
   }
 }
 
+TEST(LeaderViewTest, ALeaderMaySayByWhomItWasHandedOver) {
+  for (const bool by_the_last_known : {true, false}) {
+    LeaderView view;
+    view.Heard(At(1), kOwn, Answer(Leader(4, "10.0.0.1"), At(0)));
+    WatchAnswer answer = Answer(Leader(6, "10.0.0.2"), At(115));
+    answer.handed_over_by = by_the_last_known ? 4 : 5;  // by one that this proxy has never heard of
+    view.Heard(At(120), kOwn, answer);
+    EXPECT_EQ(view.snapshot().handed_over, by_the_last_known);
+  }
+}
+
 TEST(LeaderViewTest, AHoldThatPassedIsNoHandover) {
   LeaderView view;
   view.Heard(At(1), kOwn, Saying(WriteState::kHold, Answer(Leader(1, "10.0.0.1"), At(0))));
