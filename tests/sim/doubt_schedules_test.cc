@@ -13,7 +13,6 @@ namespace {
 
 void Doubtful(int members, const Script& script, const std::function<void(Options&)>& change = {}) {
   Play(members, script, [&change](Options& options) {
-    Strict(options);
     options.write_interval = Millis(20);
     if (change) change(options);
   });

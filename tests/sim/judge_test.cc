@@ -115,7 +115,7 @@ class SidesTest : public LedTest {
   static Options Strict(int members) {
     Options options = Calm();
     options.members = members;
-    options.expect = Expectations::All();
+    options.expect = {};
     options.write_interval = Millis(20);
     return options;
   }
@@ -171,7 +171,7 @@ class FewFollowersTest : public LedTest {
   FewFollowersTest() : LedTest(Demanding()) {}
   static Options Demanding() {
     Options options = Calm();
-    options.expect = Expectations::All();
+    options.expect = {};
     options.min_followers = 1;
     return options;
   }
@@ -194,7 +194,7 @@ class PlannedTest : public LedTest {
   explicit PlannedTest(const Options& options) : LedTest(options) {}
   static Options Planned(Scenario scenario, int write_acks) {
     Options options = Calm();
-    options.expect = Expectations::All();
+    options.expect = {};
     options.scenario = scenario;
     options.write_acks = write_acks;
     options.write_interval = Millis(20);

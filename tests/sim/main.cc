@@ -32,7 +32,7 @@ struct Arguments {
   PlantedBug bug = PlantedBug::kNone;
   bool expect_objection = false;  // succeed when the judge objects: for planted bugs
   uint64_t max_failures = 1;
-  Expectations expect = kToday;
+  Expectations expect;
   std::string expected;            // as given
   std::optional<Profile> profile;  // rather than the drawn one
 };
@@ -43,8 +43,8 @@ constexpr const char* kUsage =
     "hive_sim --plant BUG [--seeds N]    succeeds when the judge objects to the planted bug\n"
     "  --profile PROFILE   the kind of faults, rather than the drawn one: crashes redis partitions stalls dns scaling\n"
     "                      purpose oddities planned one-fault one-partition newborn burst everything calm\n"
-    "  --expect RULE,..    which of the rules that may be off today are demanded: handover fencing durable discards\n"
-    "                      orphans priority, or all, or none\n"
+    "  --expect RULE,..    of these rules demand only some: handover fencing durable discards orphans priority, or\n"
+    "                      all (default), or none\n"
     "  --members 0 (default) draws 1 to 7; BUG is one of:";
 
 bool ParseNumber(const char* text, uint64_t& number) {
@@ -70,13 +70,13 @@ bool ParseProfile(std::string_view text, std::optional<Profile>& profile) {
 }
 
 bool ParseExpectations(std::string_view text, Expectations& expect) {
-  expect = {};
+  expect = Expectations::None();
   while (!text.empty()) {
     const size_t comma = std::min(text.find(','), text.size());
     const std::string_view name = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     if (name == "all") {
-      expect = Expectations::All();
+      expect = {};
     } else if (bool* rule = expect.Named(name)) {
       *rule = true;
     } else if (name != "none") {
@@ -114,7 +114,6 @@ std::optional<Arguments> Parse(int argc, char** argv) {
     if (flag == "--plant") {
       if (!ParseBug(argv[i], arguments.bug)) return std::nullopt;
       arguments.expect_objection = true;
-      arguments.expect = Expectations::All();
       continue;
     }
     if (!ParseNumber(argv[i], number)) return std::nullopt;

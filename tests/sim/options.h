@@ -144,7 +144,7 @@ struct Options {
   Duration min_ready{0};        // of a rolling replacement: a new pod is ready for so long before the next ends
   bool keep_one_holder = true;  // no fault destroys the last copy of the data
 
-  Expectations expect = kToday;
+  Expectations expect;
 
   // Faults fall in here. Counted from the start, or, where the world is calm, from when the hive first stands.
   Duration safety = Seconds(10);

@@ -100,7 +100,4 @@ inline size_t Writes(const World& world, int slot) {
   return redis == nullptr ? 0 : redis->content.log.size();
 }
 
-// Every rule of the judge.
-inline void Strict(Options& options) { options.expect = Expectations::All(); }
-
 }  // namespace hive::sim

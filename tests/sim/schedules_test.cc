@@ -119,9 +119,7 @@ TEST(LeaderLost, CoordinatorKilledItsRedisLives) {
     world.KillCoordinator(old, std::nullopt);
     EXPECT_TRUE(world.RunFor(Seconds(2)));
     EXPECT_NE(world.Leader(), kLost);
-    if (kToday.orphans) {
-      EXPECT_FALSE(world.RedisOf(old)->master) << "an orphan is told whom to replicate";
-    }
+    EXPECT_FALSE(world.RedisOf(old)->master) << "an orphan is told whom to replicate";
     EXPECT_TRUE(LeaderHolds(world, safe));
     world.StartCoordinator(old);
     EXPECT_TRUE(world.RunUntilConverged(Seconds(4)));
