@@ -34,8 +34,8 @@ void Core::Impl::Open(const RedisStatus& promoted) {
   leading.claim = winning_->claim;
   leading.opened = leading.next_beat = now_;
   if (const Claim& orphaned = winning_->orphaned; !orphaned.empty()) {
-    // Whether its coordinator is really gone is looked at once more before its redis is told anything (DemoteOrphan).
-    if (peers_.Find(orphaned.coordinator) != nullptr) leading.orphans.push_back({orphaned, std::nullopt, now_, false});
+    const Peer* peer = peers_.Find(orphaned.coordinator);
+    if (peer != nullptr && peer->gone) leading.orphans.push_back({orphaned, std::nullopt, now_, false});
   }
 
   const std::optional<Inheritance> inherited = winning_->inherits;
