@@ -244,7 +244,8 @@ class Core::Impl {
 
   struct Leaving {
     Instant deadline;
-    bool left = false;  // said so
+    bool left = false;   // said so
+    bool tried = false;  // to hand over
   };
 
   struct OffsetSample {

@@ -178,6 +178,11 @@ bool Core::Impl::ChooseTarget(bool& hopeless) {
 }
 
 void Core::Impl::DriveHandover() {
+  // It may have been asked to leave while it was about to lead, or while another handover was under way.
+  if (!handover_ && leaving_ && !leaving_->tried) {
+    leaving_->tried = true;
+    BeginHandover("leaving", "");
+  }
   if (!handover_) {
     const bool reluctant = OwnWill().reluctant && !leaving_ && now_ >= leading_->next_reluctant;
     if (!reluctant || FollowersInSync() == 0) return;
@@ -334,10 +339,9 @@ void Core::Impl::OnInheritRead(const RedisDone& event) {
 
 void Core::Impl::On(const LeaveAsked&) {
   if (leaving_) return;
-  leaving_ = Leaving{now_ + config_.handover_timeout, false};
+  leaving_ = Leaving{now_ + config_.handover_timeout};
   NoteLine(Note::Level::kInfo, "leaves the hive: asked to end");
   if (following_) Report();
-  if (leading_ && !handover_) BeginHandover("leaving", "");
 }
 
 // May it end? A follower once its leader knows; a leader once another one leads, or nobody can.
@@ -349,7 +353,7 @@ void Core::Impl::DriveLeaving() {
       done = following_->confirmed && following_->knows_leaving;
       break;
     case Role::kLeading:
-      done = !handover_;
+      done = !handover_ && leaving_->tried;
       break;
     case Role::kJoining:
       done = !redis_.holds_data();

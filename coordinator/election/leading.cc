@@ -26,6 +26,8 @@ void Core::Impl::Open(const RedisStatus& promoted) {
     if (!new_dataset) Append(lineage_, {0, promoted.second_replication_id, 0});
   }
   const Term handed_over_by = winning_->inherits ? winning_->inherits->from : 0;
+  // What its redis never was part of is no history of what it leads from here on.
+  if (const int place = PlaceIn(lineage_, promoted); place >= 0) lineage_.resize(static_cast<size_t>(place) + 1);
   Append(lineage_, {winning_->claim.term, promoted.replication_id, promoted.offset, handed_over_by});
   dataset_as_of_ = now_;
   redis_.MarkPromoted();

@@ -16,12 +16,12 @@ int NewestOf(const Lineage& lineage, const std::string& id) {
   return -1;
 }
 
-int PlaceOf(const Lineage& lineage, const RedisStatus& redis) {
+}  // namespace
+
+int PlaceIn(const Lineage& lineage, const RedisStatus& redis) {
   const int by_id = NewestOf(lineage, redis.replication_id);
   return by_id >= 0 ? by_id : NewestOf(lineage, redis.second_replication_id);
 }
-
-}  // namespace
 
 bool HoldsLess(const Standing& a, const Standing& b) {
   if (a.available != b.available) return !a.available;
@@ -33,7 +33,7 @@ bool HoldsLess(const Standing& a, const Standing& b) {
 }
 
 Term TermHeld(const Lineage& lineage, const RedisStatus& redis) {
-  const int place = PlaceOf(lineage, redis);
+  const int place = PlaceIn(lineage, redis);
   if (place < 0) return 0;
   for (int i = place; i > 0; --i) {
     const Promotion& promotion = lineage[static_cast<size_t>(i)];
@@ -42,7 +42,7 @@ Term TermHeld(const Lineage& lineage, const RedisStatus& redis) {
   return lineage.front().term;
 }
 
-bool Descends(const Lineage& lineage, const RedisStatus& redis) { return PlaceOf(lineage, redis) >= 0; }
+bool Descends(const Lineage& lineage, const RedisStatus& redis) { return PlaceIn(lineage, redis) >= 0; }
 
 Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis) {
   int place = NewestOf(lineage, redis.replication_id);

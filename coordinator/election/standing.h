@@ -21,6 +21,9 @@ bool HoldsLess(const Standing& a, const Standing& b);
 // it has the newest bytes, so the id only says on which line the offset counts.
 Term TermHeld(const Lineage& lineage, const RedisStatus& redis);
 
+// Index of the newest promotion in `lineage` whose history the redis is part of; -1: of none.
+int PlaceIn(const Lineage& lineage, const RedisStatus& redis);
+
 // True when one of the redis's replication ids is part of `lineage`: it holds (some of) that dataset.
 bool Descends(const Lineage& lineage, const RedisStatus& redis);
 

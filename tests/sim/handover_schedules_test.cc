@@ -149,6 +149,26 @@ TEST(Leaving, SeveralAtOnce) {
   });
 }
 
+TEST(Leaving, AskedWhileItTakesOver) {
+  // SIGTERM reaches the next leader between the order to promote its redis and the answer: it has nothing to hand over
+  // yet, and all of it a moment later.
+  Meant(3, [](World& world) {
+    const int old = world.Leader();
+    const int target = Followers(world)[0];
+    world.AskHandover(old, target);
+    for (int step = 0; step < 5000 && !world.RedisOf(target)->master; ++step) {
+      ASSERT_TRUE(world.RunFor(std::chrono::microseconds(20)));
+    }
+    ASSERT_TRUE(world.RedisOf(target)->master);
+    world.Terminate(target, Millis(100));
+    EXPECT_TRUE(world.RunFor(Seconds(3)));
+    EXPECT_NE(world.Leader(), kLost);
+    ExpectNothingLost(world, Seconds(4));
+    EXPECT_EQ(world.judge().client_errors(), 0u);
+    EXPECT_EQ(world.judge().handovers(), 2u);
+  });
+}
+
 TEST(Leaving, RollingReplacement) {
   for (const int members : {2, 3, 5}) {
     Meant(members, [](World& world) {
@@ -276,9 +296,7 @@ TEST(Takeover, SlowPromotionLeftOut) {
         EXPECT_NE(world.Leader(), kLost);
         EXPECT_LE(world.redises().promotions(), before + 2) << "two leaders fight it out";
       },
-      [](Options& options) {
-        options.scenario = Scenario::kMixed;
-      });
+      [](Options& options) { options.scenario = Scenario::kMixed; });
 }
 
 TEST(Takeover, TheFenceOutlivesItsOwner) {
