@@ -67,17 +67,17 @@ int Core::Impl::FollowersInSync() const {
   }));
 }
 
-// Another member claims the leadership with a better claim, or is about to: until they have settled, one of the two
-// takes writes.
 bool Core::Impl::IsRival(const Claim& claim) const {
   return leading_ && !claim.empty() && claim.leader != config_.self && Beats(claim, leading_->claim);
 }
 
+// Another member claims the leadership with a better claim, or is about to: until they have settled, one of the two
+// takes writes.
 void Core::Impl::NoteRival(const Claim& claim) {
   if (IsRival(claim)) leading_->rival = Promise{claim, now_};
 }
 
-// The same, from a message that anybody may have sent: its sender is asked at its own address, and believed when it
+// Such a claim in a message that anybody may have sent: its sender is asked at its own address, and believed when it
 // answers so. New writes wait for the answer meanwhile, unless it has denied such a claim of late.
 void Core::Impl::CheckRival(const Claim& claim, const Endpoint& sender) {
   Peer* peer = peers_.Find(sender);

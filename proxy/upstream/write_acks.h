@@ -121,8 +121,7 @@ class WriteAcks {
   std::list<Waiter*> next_;     // for the next round
   std::list<Waiter*> current_;  // in the round under way
   bool under_way_ = false;
-  Instant
-      asks_since_{};  // when the round was begun for the first time that is under way, or to be begun again; 0: none
+  Instant asks_since_{};  // when the round under way, or to be begun again, was first begun; 0: none is
 
   ControlLink link_;
   ReplicationId history_;  // of the leader's redis, as a master; empty before it has said so

@@ -279,7 +279,8 @@ void Judge::CheckForeign(const Redis& replica) {
   const Coordinator& c = *owner->second.c;
   const Duration settled = options_.leader_timeout * 3;
   // Nobody can point a redis elsewhere while it runs a script, and it dials once more when its link breaks.
-  if (replica.busy_until + options_.sync_high + Seconds(1) > queue_.now()) return;
+  const bool was_busy = replica.busy_until > SimTime{0};
+  if (was_busy && replica.busy_until + options_.sync_high + Seconds(1) > queue_.now()) return;
   const bool looked_after = !c.frozen && queue_.now() - c.started > settled &&
                             queue_.now() - owner->second.slept_at.value_or(SimTime{0}) > settled;
   if (looked_after) {
