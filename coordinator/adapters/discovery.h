@@ -19,7 +19,7 @@
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "common/net/dns.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
 

@@ -13,7 +13,7 @@
 #include <mutex>
 
 #include "common/base/time.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
 #include "hive/v1/hive.grpc.pb.h"

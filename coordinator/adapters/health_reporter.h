@@ -6,7 +6,7 @@
 #pragma once
 
 #include "common/app/health.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/ports.h"
 
 namespace hive::coordinator {

@@ -24,7 +24,7 @@
 #include "common/base/time.h"
 #include "coordinator/adapters/peer_guard.h"
 #include "coordinator/adapters/tcp_dial.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
 #include "hive/v1/election.grpc.pb.h"

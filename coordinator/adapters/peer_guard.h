@@ -13,7 +13,7 @@
 #include "common/app/peer_secrets.h"
 #include "common/base/endpoint.h"
 #include "coordinator/adapters/refusals.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::coordinator {
 

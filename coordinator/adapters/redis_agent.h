@@ -30,7 +30,7 @@
 #include "coordinator/adapters/redis_connection.h"
 #include "coordinator/adapters/redis_errands.h"
 #include "coordinator/adapters/remote_redis.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 #include "coordinator/runtime/ports.h"
 

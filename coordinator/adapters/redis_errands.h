@@ -13,7 +13,7 @@
 #include "common/net/fd.h"
 #include "common/net/inbox.h"
 #include "coordinator/adapters/redis_connection.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 
 namespace hive::coordinator {

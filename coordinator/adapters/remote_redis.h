@@ -19,7 +19,7 @@
 #include "common/base/time.h"
 #include "common/net/fd.h"
 #include "coordinator/adapters/redis_connection.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/event_inbox.h"
 
 namespace hive::coordinator {

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "absl/status/status.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/ports.h"
 
 namespace hive::coordinator {

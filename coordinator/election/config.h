@@ -8,7 +8,7 @@
 #include <string>
 
 #include "common/base/time.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::election {
 

@@ -10,7 +10,7 @@
 
 #include "common/base/time.h"
 #include "coordinator/election/config.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::election {
 

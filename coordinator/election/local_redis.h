@@ -5,7 +5,7 @@
 
 #include <optional>
 
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::election {
 

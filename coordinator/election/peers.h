@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::election {
 

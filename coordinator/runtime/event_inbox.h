@@ -12,7 +12,7 @@
 
 #include "common/net/inbox.h"
 #include "coordinator/election/core.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "coordinator/runtime/traffic.h"
 
 namespace hive::coordinator {

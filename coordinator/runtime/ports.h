@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::coordinator {
 

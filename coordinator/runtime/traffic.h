@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::coordinator {
 

@@ -1,6 +1,5 @@
 """Redis Hive behind the interface of stack.py: localhive's pod in a namespace, dnsmasq in another as the headless service."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -8,7 +7,7 @@ import subprocess
 from localhive import addresses, pod as localpod, resp
 from localhive.dns import Dns
 
-from .stack import COORDINATOR, PROXY, REDIS, Pod, Stack, Unsupported
+from .stack import COORDINATOR, PROXY, REDIS, Pod, Stack, Unsupported, digest_of
 
 _DRAIN = "3s"  # of a terminated proxy; long beside DISCOVERY_LAG, short beside the default, so that a rolling replacement is quick
 
@@ -76,11 +75,7 @@ class HiveStack(Stack):
 
     @classmethod
     def build(cls, binaries):
-        digest = hashlib.sha256()
-        for name in ("hive-coordinator", "hive-proxy"):
-            with open(os.path.join(binaries, name), "rb") as file:
-                digest.update(file.read())
-        return digest.hexdigest()[:10]
+        return digest_of(os.path.join(binaries, name) for name in ("hive-coordinator", "hive-proxy"))
 
     @classmethod
     def versions(cls, binaries):

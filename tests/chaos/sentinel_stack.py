@@ -6,7 +6,6 @@ replace one another. docs/comparison.md says where this differs from the charts.
 """
 
 import functools
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from localhive import resp
 from localhive.process import Process
 
 from . import sentinel_config as config
-from .stack import COORDINATOR, PROXY, REDIS, Pod, Stack
+from .stack import COORDINATOR, PROXY, REDIS, Pod, Stack, digest_of
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _SENTINELS = 3
@@ -162,11 +161,8 @@ class SentinelStack(Stack):
     @classmethod
     def build(cls, binaries):
         """Other versions, or another setup, are another stack."""
-        digest = hashlib.sha256(cls.versions(binaries).encode())
-        for name in ("sentinel_config.py", "sentinel_start.py", "sentinel_stack.py"):
-            with open(os.path.join(_FOLDER, name), "rb") as file:
-                digest.update(file.read())
-        return digest.hexdigest()[:10]
+        sources = ("sentinel_config.py", "sentinel_start.py", "sentinel_stack.py")
+        return digest_of((os.path.join(_FOLDER, name) for name in sources), cls.versions(binaries))
 
     @classmethod
     def versions(cls, binaries):

@@ -8,13 +8,14 @@ How to add a stack (say, redis with sentinels and HAProxy):
    programs.
 2. Implement what raises NotImplementedError below. A stack that has no such thing as `hand_over` raises Unsupported, and the fault
    is reported as such.
-3. Add it to STACKS in __main__.py: `./hive chaos --stack NAME [FAULT...]` then runs every fault against it, with the same clients,
+3. Add it to STACKS in stacks.py: `./hive chaos --stack NAME [FAULT...]` then runs every fault against it, with the same clients,
    the same checker and results of its own in the same table.
 
 A stack starts its pods, and does to them what the kubelet and the Deployment's controller would; it does no more by itself than
 they do. It does not restart what a fault has killed: the fault says when. Everything is called from the main thread.
 """
 
+import hashlib
 import os
 import signal
 import time
@@ -29,6 +30,15 @@ PARTS = (REDIS, COORDINATOR, PROXY)
 # the endpoints controller, kube-proxy and CoreDNS each take a part of it.
 DISCOVERY_LAG = 0.5  # s
 _STEP = 0.005  # s between two looks at what ends beside a fault
+
+
+def digest_of(paths, text=""):
+    """Ten hexadecimal digits that change with these files' content, and with `text`: a stack's build."""
+    digest = hashlib.sha256(text.encode())
+    for path in paths:
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()[:10]
 
 
 class Unsupported(Exception):

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "common/base/random.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 #include "tests/sim/brain.h"
 #include "tests/sim/dns_model.h"
 #include "tests/sim/event_queue.h"

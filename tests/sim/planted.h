@@ -8,7 +8,7 @@
 
 #include "coordinator/election/config.h"
 #include "coordinator/election/core.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::sim {
 

@@ -12,7 +12,7 @@
 
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
-#include "coordinator/election/messages.h"
+#include "coordinator/election/events.h"
 
 namespace hive::sim {
 

@@ -1,4 +1,4 @@
-// Goal: the world behaves as the contract of coordinator/election/messages.h says. Method: scripted brains say one
+// Goal: the world behaves as the contract of coordinator/election/events.h says. Method: scripted brains say one
 // thing at a time, and look at what comes back.
 #include <gtest/gtest.h>
 
