@@ -1,0 +1,9 @@
+"""`./hive bench proxy`: what a proxy in front of redis costs, hive-proxy beside its rivals. docs/benchmarks.md, "Proxy".
+
+    workloads.py    the workloads, and one run of redis-benchmark
+    contenders.py   direct, hive-proxy, HAProxy, twemproxy: how each is started
+    throughput.py   rounds of all contenders: requests/s, latency, CPU
+    bars.py         what is to be reached
+    report.py       ratios, tables, verdicts
+    command.py      options, and the order of it all
+"""
