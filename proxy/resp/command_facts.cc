@@ -107,6 +107,7 @@ CommandFacts CommandTable::Classify(const Request& request) const {
   }
   // Too few arguments: the server will say so.
   if (facts.timeout_argument >= request.argument_count()) facts.timeout_argument = 0;
+  facts.shareable = facts.shareable && !facts.blocks && facts.refusal == Refusal::kNone;
   return facts;
 }
 

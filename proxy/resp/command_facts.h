@@ -36,6 +36,8 @@ enum class ConnectionCommand : uint8_t {
   kQuit,            // QUIT: +OK, then close
   kClientSetName,   // CLIENT SETNAME name
   kClientSetInfo,   // CLIENT SETINFO (redis 7.2)
+  kClientGetName,   // CLIENT GETNAME: changes nothing, but its answer is the connection's
+  kClientIdentity,  // CLIENT ID, INFO and the like: likewise, and the client may lean on it from then on
   kClientReply,     // CLIENT REPLY ON|OFF|SKIP: replies stop coming
   kClientTracking,  // CLIENT TRACKING, CLIENT CACHING
   kClientNoEvict,   // CLIENT NO-EVICT
@@ -84,6 +86,10 @@ struct CommandFacts {
   // Where its timeout stands; 0: unknown, as for a module's blocking command. 0 as *value* means for ever.
   uint32_t timeout_argument = 0;
   TimeoutUnit timeout_unit = TimeoutUnit::kSeconds;
+
+  // May it travel on a connection that many clients share (a lane)? Only what leaves no trace in the connection, is not
+  // answered by it in particular, and does not wait. What is unknown may not.
+  bool shareable = false;
 
   // SUBSCRIBE and the like may also be used in RESP2 while subscribed: (P|S)(UN)SUBSCRIBE, PING, QUIT, RESET.
   bool allowed_while_subscribed = false;
@@ -144,6 +150,7 @@ class CommandTable {
   void AddReads(std::string_view names);     // blank-separated
   void AddBuiltIn();                         // builtin_commands.cc
   void AddHarmless();                        // builtin_commands.cc
+  void DecideShareable();                    // connection_commands.cc
   void AddConnectionCommands();              // connection_commands.cc
   void Insert(size_t position);              // into the index
   void Grow();                               // the index

@@ -76,6 +76,7 @@ std::shared_ptr<const CommandTable> CommandTable::BuiltIn() {
     built->AddBuiltIn();
     built->AddHarmless();
     built->AddConnectionCommands();
+    built->DecideShareable();
     return built;
   }();
   return table;
@@ -107,6 +108,7 @@ std::shared_ptr<const CommandTable> CommandTable::FromCommandReply(std::string_v
     }
   }
   built->AddConnectionCommands();
+  built->DecideShareable();
   return built;
 }
 

@@ -20,6 +20,11 @@ constexpr ConnectionRow kConnection[] = {
     {"quit", ConnectionCommand::kQuit},
     {"client|setname", ConnectionCommand::kClientSetName},
     {"client|setinfo", ConnectionCommand::kClientSetInfo},
+    {"client|getname", ConnectionCommand::kClientGetName},
+    {"client|id", ConnectionCommand::kClientIdentity},
+    {"client|info", ConnectionCommand::kClientIdentity},
+    {"client|getredir", ConnectionCommand::kClientIdentity},
+    {"client|trackinginfo", ConnectionCommand::kClientIdentity},
     {"client|reply", ConnectionCommand::kClientReply},
     {"client|tracking", ConnectionCommand::kClientTracking},
     {"client|caching", ConnectionCommand::kClientTracking},
@@ -42,6 +47,17 @@ constexpr ConnectionRow kConnection[] = {
     {"readwrite", ConnectionCommand::kReadOnly},
     {"asking", ConnectionCommand::kReadOnly},
 };
+
+// What connections of their own are for, besides what changes a connection or waits: to kill a script or a connection
+// one must not stand in the queue behind it.
+constexpr std::string_view kNotShareable[] = {"script|kill", "function|kill", "client|kill", "client|unblock"};
+
+// Changes the connection's name, or what it says of its library: harmless on a lane, whose name nobody asks for, and
+// the server's own errors are the answer.
+constexpr bool IsHarmlessOnLane(ConnectionCommand command) {
+  return command == ConnectionCommand::kNone || command == ConnectionCommand::kClientSetName ||
+         command == ConnectionCommand::kClientSetInfo || command == ConnectionCommand::kClientGetName;
+}
 
 // Redis, networking of RESP2: a subscribed client may say these and nothing else.
 constexpr std::string_view kAllowedWhileSubscribed[] = {
@@ -103,6 +119,19 @@ void CommandTable::AddConnectionCommands() {
     // XREAD and XREADGROUP only with BLOCK: see Classify().
     rule.facts.blocks =
         row.arguments != CommandRule::Arguments::kXread && row.arguments != CommandRule::Arguments::kXreadGroup;
+  }
+}
+
+void CommandTable::DecideShareable() {
+  for (Entry& entry : entries_) {
+    CommandFacts& facts = entry.rule.facts;
+    // Of a container: what is said of it holds for those of its subcommands that nobody has heard of.
+    const bool is_container = entry.rule.arguments == CommandRule::Arguments::kSubcommand;
+    facts.shareable =
+        IsHarmlessOnLane(facts.connection) && !is_container && !facts.blocks && facts.refusal == Refusal::kNone;
+  }
+  for (const std::string_view name : kNotShareable) {
+    if (const CommandRule* rule = Find(name)) const_cast<CommandRule*>(rule)->facts.shareable = false;
   }
 }
 

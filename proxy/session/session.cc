@@ -36,6 +36,7 @@ Session::Command Session::MakeCommand(const resp::Request& request, const resp::
   command.opaque = passage.opaque || (!passage.queued && (facts.connection == ConnectionCommand::kMonitor ||
                                                           facts.connection == ConnectionCommand::kClientReply ||
                                                           facts.connection == ConnectionCommand::kScriptDebug));
+  command.own = !facts.shareable || passage.queued;
   command.pins = passage.pins || (!passage.queued && facts.connection == ConnectionCommand::kClientTracking);
   if (command.local == LocalReply::kQuit) last_command_taken_ = true;
   return command;
@@ -75,7 +76,7 @@ bool Session::MayPreface(const Command& command) const {
 
 void Session::AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now) {
   Command command = MakeCommand(head, facts, now);
-  command.streamed = true;
+  command.streamed = command.own = true;
   body_ = command.local == LocalReply::kNone ? BodyState::kWaiting : BodyState::kDiscarding;
   Enqueue(command);
 }
@@ -101,7 +102,8 @@ void Session::AddProtocolError(std::string reply, Instant now) {
 BodyState Session::body(const Gates& gates) {
   if (body_ != BodyState::kWaiting) return body_;
   const bool its_turn = sent_ + 1 == queue_.size() && sent_bytes_ == sent_whole_;
-  if (its_turn && link_up_ && gates.leader && replay_.done() && !demoted_ && MayPass(queue_.back(), gates)) {
+  if (its_turn && link_up_ && !on_lane_ && gates.leader && replay_.done() && !demoted_ &&
+      MayPass(queue_.back(), gates)) {
     body_ = BodyState::kSending;
   }
   return body_;
@@ -109,7 +111,7 @@ BodyState Session::body(const Gates& gates) {
 
 void Session::BodyEnded(Instant now) {
   if (body_ == BodyState::kSending) {
-    queue_.back().since = now;
+    queue_.back().since = own_needed_at_ = now;
     ++sent_;
     CheckOpaque();
   }
@@ -203,18 +205,56 @@ void Session::CheckOpaque() {
   }
 }
 
-bool Session::WantsLink() const {
-  if (finished_ || broken_) return false;
-  return has_unsent() || settings_.subscriptions() > 0;
+Route Session::NextRoute() const {
+  if (finished_ || broken_) return Route::kNone;
+  if (settings_.subscriptions() > 0) return Route::kOwn;
+  for (size_t i = sent_; i < queue_.size(); ++i) {
+    if (queue_[i].local != LocalReply::kNone) continue;
+    return queue_[i].own || keeps_own_ || !settings_.shareable() ? Route::kOwn : Route::kShared;
+  }
+  return Route::kNone;
+}
+
+// Whether the server keeps nothing for this connection that a new one would not be told.
+bool Session::HoldsNothing() const {
+  const bool in_transaction = (front_.open || front_.watching) && !front_.lost;
+  return !opaque_ && !pinned_ && !keeps_own_ && !in_transaction && !demoted_ && body_ != BodyState::kSending &&
+         (on_lane_ || replay_.done()) && settings_.subscriptions() == 0 && settings_.shareable();
+}
+
+bool Session::MayMove() const { return sent_ == 0 && sent_bytes_ == 0 && !reply_begun_ && HoldsNothing(); }
+
+bool Session::MayMoveOnceAnswered() const {
+  return sent_bytes_ == sent_whole_ && !tail_.open && !tail_.watching && HoldsNothing();
+}
+
+void Session::LaneJoined() {
+  link_up_ = on_lane_ = true;
+  replay_ = {};
+}
+
+void Session::Left() {
+  assert(MayMove());
+  link_up_ = on_lane_ = false;
+}
+
+bool Session::MayAskAgain() const {
+  if (opaque_ || pinned_ || reply_begun_ || demoted_ || body_ == BodyState::kSending) return false;
+  for (size_t i = 0; i < sent_; ++i) {
+    const Command& command = queue_[i];
+    if (command.local == LocalReply::kNone && (command.effect != resp::Effect::kRead || command.blocks)) return false;
+  }
+  return true;
 }
 
 void Session::LinkOpened() {
   link_up_ = true;
+  on_lane_ = false;
   Settings::Replay replay = settings_.MakeReplay();
   replay_ = {std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels};
 }
 
-std::string_view Session::ToSend(const Gates& gates) {
+std::string_view Session::ToSend(const Gates& gates, uint32_t commands) {
   if (!link_up_ || !gates.leader) return {};
   if (replay_.sent < replay_.requests.size()) return std::string_view(replay_.requests).substr(replay_.sent);
   // Nothing rides behind the replay: were AUTH or SELECT to fail, it would run as another user, in another database.
@@ -223,27 +263,32 @@ std::string_view Session::ToSend(const Gates& gates) {
   for (size_t i = sent_; i < queue_.size(); ++i) {
     const Command& command = queue_[i];
     if (command.local != LocalReply::kNone) continue;
-    if (command.streamed || !MayPass(command, gates)) break;
+    if (command.streamed || (on_lane_ && command.own) || commands == 0 || !MayPass(command, gates)) break;
+    --commands;
     end += command.size;
   }
   if (end <= sent_bytes_) return {};
   return requests_.view().substr(sent_bytes_, end - sent_bytes_);
 }
 
-void Session::Sent(size_t bytes, Instant now) {
+uint32_t Session::Sent(size_t bytes, Instant now) {
   if (replay_.sent < replay_.requests.size()) {
     replay_.sent += bytes;
-    return;
+    return 0;
   }
   sent_bytes_ += bytes;
+  uint32_t commands = 0;
   for (; sent_ < queue_.size(); ++sent_) {
     Command& command = queue_[sent_];
     if (command.local != LocalReply::kNone) continue;
     if (command.streamed || sent_whole_ + command.size > sent_bytes_) break;
     sent_whole_ += command.size;
     command.since = now;
+    if (command.own) own_needed_at_ = now;
+    ++commands;
   }
   CheckOpaque();
+  return commands;
 }
 
 bool Session::AwaitsReplies() const {

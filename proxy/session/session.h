@@ -47,6 +47,13 @@ struct Gates {
   bool reads = false;   // ... and it may be read from: leadership is not about to move (HOLD)
 };
 
+// The connection to the leader's redis that a client's next command must take.
+enum class Route : uint8_t {
+  kNone,    // none: there is nothing to send, or to listen for
+  kShared,  // a lane will do; so will a connection of its own
+  kOwn,     // a connection of its own
+};
+
 // Whether the client may be told that a write was done.
 enum class Confirmation : uint8_t {
   kNoLease,  // no: another leader may have been elected, that never saw it
@@ -133,20 +140,36 @@ class Session {
   // The client is to be closed: its connection can no longer be given the meaning that it had.
   bool broken() const { return broken_; }
 
-  // --- the link to the leader's redis ---
+  // --- the connection to the leader's redis: a link of its own, or a lane that it shares ---
 
-  // Whether a link is needed: there is something to send, or to listen for.
-  bool WantsLink() const;
+  // What is next needs.
+  Route NextRoute() const;
+  // Whether the connection it has can be changed for another one: nothing is in flight, and the server holds nothing
+  // for this client that a new connection would have to be told (but for its settings).
+  bool MayMove() const;
+  // Whether it could, once everything in flight has been answered and nothing more is sent.
+  bool MayMoveOnceAnswered() const;
   // A link is up: what makes it mean the same as the client's last one is sent first.
   void LinkOpened();
+  // A lane is up that means the same.
+  void LaneJoined();
+  // MayMove() held: the connection is another's now, or gone.
+  void Left();
   bool link_up() const { return link_up_; }
-  // What may be sent now; empty when nothing may. Valid until any other call.
-  std::string_view ToSend(const Gates& gates);
+  bool on_lane() const { return on_lane_; }
+  // Whether everything in flight may be asked once more, elsewhere, without anyone noticing: whole replies to reads.
+  bool MayAskAgain() const;
+  // What may be sent now, of at most `commands` commands; empty when nothing may. Valid until any other call.
+  static constexpr uint32_t kAnyNumber = 0xffffffff;
+  std::string_view ToSend(const Gates& gates, uint32_t commands = kAnyNumber);
   // Whether the oldest command in flight has been so for `patience`, and for the time that it may block by its own
   // timeout besides. `withheld`: its reply has come, and is kept.
   bool Overdue(Duration patience, bool withheld, Instant now) const;
-  // The first `bytes` of ToSend() are on their way.
-  void Sent(size_t bytes, Instant now);
+  // The first `bytes` of ToSend() are on their way. Returns how many commands went whole: so many replies are to come
+  // from a lane.
+  uint32_t Sent(size_t bytes, Instant now);
+  // When a command was last sent that needs a connection of its own; or such a connection came to be.
+  Instant own_needed_at() const { return own_needed_at_; }
 
   // Judges the next reply. When it is complete it is taken as answered. When it is not and the action is kRelay,
   // kSwallow, kReplace or kUnconfirmed, do so with what is there and with all of the rest, and call ReplyEnded() behind
@@ -155,9 +178,10 @@ class Session {
   void ReplyEnded();
   std::string_view replacement() const { return replacement_; }
 
-  // The link has ended. `last_answer`: when that redis last answered anybody on this event loop. False: close the
+  // The connection has ended. `last_answer`: when that redis last answered anybody on this event loop. `held_oldest`:
+  // the oldest command in flight on it was this client's, as it always is on a link of its own. False: close the
   // client. True: go on; what is to be sent again waits in the queue.
-  [[nodiscard]] bool LinkEnded(LinkEnd end, Instant last_answer, Instant now);
+  [[nodiscard]] bool LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest = true);
 
   // --- holding ---
 
@@ -166,7 +190,11 @@ class Session {
   [[nodiscard]] bool ExpireHeld(Duration hold_timeout, Instant now);
 
   bool has_unsent() const { return sent_ < queue_.size(); }
+  // Whether ToSend might have something, gates permitting.
+  bool HasToSend() const { return has_unsent() || replay_.sent < replay_.requests.size(); }
   bool has_in_flight() const { return sent_ > 0; }
+  // How many commands are in flight, those that are answered here included.
+  size_t in_flight() const { return sent_; }
   // Whether replies are still to come on this link that would be worth waiting for, were another leader announced:
   // afterwards the client can go on at that one.
   bool AwaitsReplies() const;
@@ -202,6 +230,7 @@ class Session {
     bool discard_instead : 1 = false;
     bool pins : 1 = false;
     bool opaque : 1 = false;
+    bool own : 1 = false;          // needs a connection of its own
     bool prefaced : 1 = false;     // WAIT: something is written in front of it, whose reply the client does not see
     bool preface_due : 1 = false;  // ... and has not come
   };
@@ -215,6 +244,7 @@ class Session {
     bool done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
   };
 
+  bool HoldsNothing() const;
   Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
   void Enqueue(const Command& command);
   bool MayPreface(const Command& command) const;
@@ -234,6 +264,7 @@ class Session {
   ReplyDecision JudgeWhileDemoted(const ReplyHead& head);
   ReplyDecision Confirm(const ReplyHead& head, std::string_view kind);
   ReplyDecision Replace(LocalReply reply);
+  ReplyDecision ReplaceName();
   ReplyAction DropLinkWhenAllRefused();
   static bool IsWait(const Command& command);
   bool MayGetMessages() const;
@@ -258,13 +289,17 @@ class Session {
   std::string local_replies_;
   std::string_view replacement_;
   std::string protocol_error_;
+  std::string name_reply_;
 
   // While a demoted server still answers what was in flight: commands of the queue whose replies have come. They wait
   // at the front of the queue to be sent again.
   size_t refused_ = 0;
+  Instant own_needed_at_{};
 
   BodyState body_ = BodyState::kNone;
   bool link_up_ = false;
+  bool on_lane_ = false;
+  bool keeps_own_ = false;      // the client has asked who its connection is: it must not become another one
   bool demoted_ = false;        // the server has refused a command since it does not lead: refused_ counts
   bool opaque_ = false;         // replies are not told apart any more (MONITOR, CLIENT REPLY)
   bool pinned_ = false;         // the connection has a meaning that cannot be repeated (CLIENT TRACKING)

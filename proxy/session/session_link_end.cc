@@ -8,17 +8,17 @@ namespace hive::proxy {
 
 using resp::ConnectionCommand;
 
-bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now) {
+bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest) {
   const bool was_demoted = demoted_;
   const size_t refused = was_demoted ? refused_ : 0;
-  link_up_ = demoted_ = false;
+  link_up_ = on_lane_ = demoted_ = keeps_own_ = false;
   refused_ = 0;
   replay_ = {};
   if (broken_) return false;
   if (end != LinkEnd::kNotReady) {
     // Half a reply was relayed, half a request was sent, or the connection meant more than can be repeated.
     if (opaque_ || pinned_ || reply_begun_ || body_ == BodyState::kSending) return false;
-    bool oldest = true;
+    bool oldest = held_oldest;
     for (size_t i = refused; i < sent_; ++i) {
       const Command& command = queue_[i];
       if (command.local != LocalReply::kNone) continue;

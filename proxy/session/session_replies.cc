@@ -3,6 +3,7 @@
 #include <charconv>
 #include <optional>
 
+#include "proxy/resp/replies.h"
 #include "proxy/session/session.h"
 
 namespace hive::proxy {
@@ -144,6 +145,14 @@ ReplyDecision Session::Replace(LocalReply reply) {
   return {ReplyAction::kReplace};
 }
 
+// On a lane, whose name is the last one that any of its clients has given it.
+ReplyDecision Session::ReplaceName() {
+  const std::string_view name = settings_.name();
+  name_reply_ = name.empty() ? std::string(resp::NullReply(settings_.protocol())) : resp::BulkReply(name);
+  replacement_ = name_reply_;
+  return {ReplyAction::kReplace};
+}
+
 ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmation) {
   Command& command = queue_.front();
   if (command.preface_due) {
@@ -162,6 +171,7 @@ ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmati
     decision.leader_refused = not_leading;
     return decision;
   }
+  if (on_lane_ && command.connection == ConnectionCommand::kClientGetName && !reply_is_error_) return ReplaceName();
   if (command.discard_instead && !reply_is_error_) return Replace(LocalReply::kExecAborted);
   if (command.effect != resp::Effect::kWrite || command.queued) return {ReplyAction::kRelay};
   const ReplyAction action = JudgeWrite(head, confirmation);
@@ -239,6 +249,7 @@ void Session::Answered(bool is_error) {
   const Command command = queue_.front();
   const bool no_transaction = command.connection == ConnectionCommand::kMulti && is_error;
   if (!no_transaction) Advance(front_, command.connection, resp::Refusal::kNone);
+  if (!is_error && command.connection == ConnectionCommand::kClientIdentity) keeps_own_ = true;
   if (!is_error && !command.queued) RememberSettings(command);
   PopFront();
   if (no_transaction) Reclassify();

@@ -107,6 +107,31 @@ void Settings::Subscribed(std::string_view kind, std::string_view channel) {
   }
 }
 
+bool Settings::IsOn(std::string_view word) { return SameWord(word, "on"); }
+
+std::string_view Settings::database() const {
+  return more_ && !more_->database.empty() ? std::string_view(more_->database) : std::string_view("0");
+}
+
+bool Settings::MeansTheSame(const Settings& other) const {
+  if (protocol_ != other.protocol_) return false;
+  if (!more_ && !other.more_) return true;
+  if (database() != other.database() || authenticated() != other.authenticated()) return false;
+  return !authenticated() || (more_->user == other.more_->user && more_->password == other.more_->password);
+}
+
+Settings Settings::ForLane() const {
+  Settings copy;
+  copy.protocol_ = protocol_;
+  if (!more_) return copy;
+  More& more = copy.more();
+  more.authenticated = more_->authenticated;
+  more.user = more_->user;
+  more.password = more_->password;
+  more.database = more_->database;
+  return copy;
+}
+
 size_t Settings::subscriptions() const {
   return more_ ? more_->channels.size() + more_->patterns.size() + more_->shard_channels.size() : 0;
 }
@@ -143,13 +168,17 @@ void Settings::ReplayHello(Replay& replay) const {
   }
 }
 
-Settings::Replay Settings::MakeReplay() const {
+Settings::Replay Settings::MakeLaneReplay() const {
   Replay replay;
   ReplayHello(replay);
+  if (database() != "0") AppendCommand({"SELECT", database()}, replay);
   replay.essential = replay.replies;
+  return replay;
+}
+
+Settings::Replay Settings::MakeReplay() const {
+  Replay replay = MakeLaneReplay();
   if (!more_) return replay;
-  if (!more_->database.empty() && more_->database != "0") AppendCommand({"SELECT", more_->database}, replay);
-  replay.essential = replay.replies;
   if (!more_->name.empty()) AppendCommand({"CLIENT", "SETNAME", more_->name}, replay);
   if (!more_->library_name.empty()) AppendCommand({"CLIENT", "SETINFO", "LIB-NAME", more_->library_name}, replay);
   if (!more_->library_version.empty()) AppendCommand({"CLIENT", "SETINFO", "LIB-VER", more_->library_version}, replay);

@@ -43,6 +43,19 @@ class Settings {
   };
   Replay MakeReplay() const;
 
+  // What clients that may share a connection must have in common, who they are, their database and protocol: nothing
+  // else of the settings matters to the server's answers.
+  bool MeansTheSame(const Settings& other) const;
+  // To be sent on a new connection for such clients: all of its replies are essential.
+  Replay MakeLaneReplay() const;
+  // A copy of that much.
+  Settings ForLane() const;
+  // False: they cannot share one at all (CLIENT NO-EVICT, NO-TOUCH).
+  bool shareable() const { return !more_ || (!IsOn(more_->no_evict) && !IsOn(more_->no_touch)); }
+  bool authenticated() const { return more_ && more_->authenticated; }
+  // As CLIENT SETNAME or HELLO set it; empty: none.
+  std::string_view name() const { return more_ ? std::string_view(more_->name) : std::string_view(); }
+
  private:
   // What most clients never set lives apart, so that an idle client is small.
   struct More {
@@ -60,6 +73,8 @@ class Settings {
     std::set<std::string, std::less<>> shard_channels;
   };
   More& more();
+  static bool IsOn(std::string_view word);
+  std::string_view database() const;
   void AgreedHello(const resp::Request& request);
   void ReplayHello(Replay& replay) const;
 

@@ -66,6 +66,8 @@ Passage AdvanceOpen(Transaction& transaction, ConnectionCommand command) {
       return passage;
     case ConnectionCommand::kNone:
     case ConnectionCommand::kUnwatch:
+    case ConnectionCommand::kClientGetName:
+    case ConnectionCommand::kClientIdentity:
       break;
     default:
       (Unpairs(command) ? transaction.unpairs : transaction.changes_connection) = true;

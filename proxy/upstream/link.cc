@@ -23,8 +23,18 @@ absl::Status Link::Connect(const Endpoint& redis) {
 ssize_t Link::Read(char* buffer, size_t size) { return ::recv(fd_.get(), buffer, size, 0); }
 
 ssize_t Link::Write(std::string_view bytes) {
-  const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  if (n < static_cast<ssize_t>(bytes.size()) && (n >= 0 || errno == EAGAIN)) {
+  return Written(::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL), bytes.size());
+}
+
+ssize_t Link::WriteAll(std::span<iovec> pieces, size_t total) {
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  return Written(::sendmsg(fd_.get(), &message, MSG_NOSIGNAL), total);
+}
+
+ssize_t Link::Written(ssize_t n, size_t total) {
+  if (n < static_cast<ssize_t>(total) && (n >= 0 || errno == EAGAIN)) {
     blocked_ = true;
     UpdateInterest();
   }

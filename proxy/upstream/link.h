@@ -7,8 +7,10 @@
 #pragma once
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include <cstddef>
+#include <span>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -51,6 +53,8 @@ class Link final : private Poller::Handler {
   ssize_t Read(char* buffer, size_t size);
   // As write(2), never raises SIGPIPE. After less than all, OnLinkWritable follows.
   ssize_t Write(std::string_view bytes);
+  // The same of several pieces, `total` bytes in all, with one call.
+  ssize_t WriteAll(std::span<iovec> pieces, size_t total);
 
   // Whether to be told OnLinkReadable. While paused the server's closing is not noticed, unless it broke.
   void SetReading(bool reading);
@@ -61,6 +65,7 @@ class Link final : private Poller::Handler {
  private:
   void OnReady(uint32_t ready) override;
   void UpdateInterest();
+  ssize_t Written(ssize_t n, size_t total);
 
   Poller& poller_;
   Owner& owner_;

@@ -25,6 +25,7 @@ void Client::Close() {
   if (closed_) return;
   closed_ = true;
   if (link_) link_->Close();
+  if (lane_ != nullptr) LeaveLane();
   if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
   loop_.poller().Remove(socket_, this);
   socket_.Close();
@@ -90,8 +91,10 @@ void Client::OnEnd() {
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
+  const std::optional<bool> wants_authentication = loop_.wants_authentication();
+  requests_.set_authentication_required(wants_authentication.value_or(false) && !session_.settings().authenticated());
   while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
-    const BodyState body = session_.body(gates());
+    const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
     const std::string_view rest = bytes.substr(at);
     switch (requests_.Scan(rest)) {
@@ -103,7 +106,13 @@ size_t Client::Parse(std::string_view bytes) {
           if (closed_) return 0;
         } else {
           const resp::Request request = requests_.request(rest);
-          session_.Add(request, loop_.commands().Classify(request), loop_.memory_left(), loop_.now());
+          resp::CommandFacts facts = loop_.commands().Classify(request);
+          // If it is more than strangers may send, the server ends the connection on which it comes.
+          if (!wants_authentication &&
+              (request.argument_count() > resp::kMaxUnauthenticatedArguments || size > resp::kMaxUnauthenticatedBulk)) {
+            facts.shareable = false;
+          }
+          session_.Add(request, facts, loop_.memory_left(), loop_.now());
         }
         at += size;
         break;
@@ -129,7 +138,7 @@ size_t Client::Parse(std::string_view bytes) {
 
 // The command at the front has not come in full. Too large to be kept, it is relayed as it comes. True: scan again.
 bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
-  const BodyState body = session_.body(gates());
+  const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
   if (body == BodyState::kNone) {
     if (requests_.known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
     const resp::Request head = requests_.request(rest);
@@ -137,7 +146,8 @@ bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
     const resp::CommandFacts facts = loop_.commands().Classify(head);
     if (!facts.certain && rest.size() < kUncertainBytes) return false;
     session_.AddStreamed(head, facts, loop_.now());
-    SendCommands();  // then its turn may be now
+    ChooseConnection();
+    if (!closed_) SendCommands();  // then its turn may be now
     return !closed_;
   }
   const size_t known = std::min<uint64_t>(requests_.known_size(), rest.size());
@@ -203,7 +213,8 @@ void Client::EmitLocalReplies() {
 
 bool Client::waiting() const {
   return session_.has_unsent() || withheld_ == Withheld::kForLease || half_closed_ ||
-         (parting_ == DrainStage::kEveryone && !parted_) || (!link_ && session_.WantsLink()) ||
+         (parting_ == DrainStage::kEveryone && !parted_) ||
+         (link_ ? session_.MayMove() : session_.NextRoute() == Route::kOwn) ||
          to_client_.size() >= loop_.options().client_output_limit;
 }
 
@@ -262,9 +273,9 @@ void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
   if (closed_) return;
-  if (link_is_former_ && !session_.AwaitsReplies()) EndLink(LinkEnd::kCut);
+  if (is_former() && !session_.AwaitsReplies()) EndLink(LinkEnd::kCut);
   if (closed_) return;
-  if (!link_ && session_.WantsLink() && loop_.gates().leader) OpenLink();
+  ChooseConnection();
   if (closed_) return;
   SendCommands();
   // Behind a streamed command others may wait; or its turn has just come.
@@ -283,7 +294,8 @@ void Client::Settle() {
   const size_t memory = Memory();
   loop_.Account(accounted_, memory);
   accounted_ = memory;
-  loop_.SetWaiting(this, waiting());
+  // What stands in a lane's queue is sent at the end of this turn: OnLaneFlushed.
+  if (!lane_queued) loop_.SetWaiting(this, waiting());
 }
 
 bool Client::MayReadCommands() const {
@@ -292,6 +304,9 @@ bool Client::MayReadCommands() const {
   return !session_.last_command_taken() && body_.empty() && !body_ends_ && session_.memory() < kQueuedBytesPerClient &&
          unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits();
 }
+
+// Whether more may be asked for on its behalf on a lane, which cannot wait for it.
+bool Client::TakesReplies() const { return to_client_.size() <= kReplyWindow && unjudged_.size() <= kReplyWindow; }
 
 // A reply larger than the window is taken from the server as fast as the client takes it. Behind a reply being sent,
 // others queue up to the limit.

@@ -1,8 +1,8 @@
-// One client: its socket, its session, and its link to the leader's redis. Moves bytes; what they mean, the session
-// says.
+// One client: its socket, its session, and its connection to the leader's redis: a lane that it shares, or a link of
+// its own. Moves bytes; what they mean, the session says.
 //
-//   client socket -> RequestScanner -> Session -> Link -> redis
-//   client socket <- queue of replies <- Session <- ReplyScanner <- Link <- redis
+//   client socket -> RequestScanner -> Session -> Lane or Link -> redis
+//   client socket <- queue of replies <- Session <- ReplyScanner <- Lane or Link <- redis
 //
 // Bytes are relayed from the loop's shared read buffers; a client has buffers of its own only for the end of a command
 // or reply that has not come in full, for commands that are held or in flight, and for replies that it does not take.
@@ -22,6 +22,7 @@
 #include "proxy/resp/request_scanner.h"
 #include "proxy/session/byte_queue.h"
 #include "proxy/session/session.h"
+#include "proxy/upstream/lane.h"
 #include "proxy/upstream/link.h"
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
@@ -30,7 +31,7 @@ namespace hive::proxy {
 
 class EventLoop;
 
-class Client final : private Poller::Handler, private Link::Owner, private WriteAcks::Waiter {
+class Client final : private Poller::Handler, private Link::Owner, private Lane::Rider, private WriteAcks::Waiter {
  public:
   Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {}
   Client(const Client&) = delete;
@@ -84,16 +85,34 @@ class Client final : private Poller::Handler, private Link::Owner, private Write
   void FlushToClient();
   void EmitLocalReplies();
 
+  // --- which connection to the server: client_route.cc
+  void ChooseConnection();
+  bool WantsToMove() const;
+  void OpenLink();
+  void JoinLane();
+  void LeaveLane();
+  void MoveToOwnLink();
+  void ForgetReplies();
+  bool connected() const { return link_ || lane_ != nullptr; }
+  bool is_former() const { return link_is_former_ || (lane_ != nullptr && lane_->former()); }
+  void EndLink(LinkEnd end, bool held_oldest = true);
+  std::string_view LaneBytes() override;
+  uint32_t OnLaneSent(size_t bytes) override { return session_.Sent(bytes, loop_now()); }
+  void OnLaneFlushed() override;
+  void OnLaneReplies(std::string_view bytes) override;
+  void OnLaneEnded(bool crashed, bool oldest) override;
+  void OnLaneRefused(std::string_view error) override;
+  Instant loop_now() const;
+
   // --- the server's side: client_upstream.cc
   void OnLinkUp() override;
   void OnLinkReadable() override;
   void OnLinkWritable() override;
   void OnLinkDown(const absl::Status& why) override;
-  void OpenLink();
-  void EndLink(LinkEnd end);
   Gates gates() const;
   void SendCommands();
   void ReadReplies();
+  void TakeReplies(std::string_view bytes);
   void RelayKept();
   size_t Relay(std::string_view bytes);
   struct Run;
@@ -112,6 +131,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Write
   bool MayPart() const;
   bool answered_since_parting() const { return taken_ > taken_before_parting_; }
   bool MayReadReplies() const;
+  bool TakesReplies() const;
   bool ReadsSlowly() const;
   size_t Memory() const;
 
@@ -119,6 +139,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Write
   Fd socket_;
   Session session_;
   std::unique_ptr<Link> link_;
+  Lane* lane_ = nullptr;         // never both
+  Instant avoids_lane_until_{};  // its replies are too large, or it is too slow to take them
+  uint32_t reply_size_ = 0;      // bytes of a reply of late, on the average: how many may be in flight on a lane
 
   resp::RequestScanner requests_;
   ByteQueue unparsed_;      // the beginning of a command, or commands that must wait behind a streamed one

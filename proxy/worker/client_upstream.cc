@@ -12,12 +12,6 @@
 
 namespace hive::proxy {
 
-void Client::OpenLink() {
-  link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
-  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) return OnLinkDown(status);
-  link_->SetUnacknowledgedLimit(std::max(loop_.options().hold_timeout, kLeastUnacknowledged));
-}
-
 void Client::OnLinkUp() {
   if (closed_) return;
   session_.LinkOpened();
@@ -50,9 +44,10 @@ void Client::OnLinkWritable() {
 }
 
 void Client::LeaderChanged(bool handed_over) {
-  if (closed_ || !link_) return;
+  if (closed_ || !connected()) return;
+  if (lane_ != nullptr && !lane_->former()) return;  // the new leader's already
   if (handed_over && !link_is_former_ && session_.AwaitsReplies()) {
-    link_is_former_ = true;
+    link_is_former_ = link_ != nullptr;
     return Resume();  // what was withheld while nobody led
   }
   EndLink(LinkEnd::kCut);
@@ -60,7 +55,7 @@ void Client::LeaderChanged(bool handed_over) {
 }
 
 void Client::PatienceIsOver() {
-  if (closed_ || !link_is_former_) return;
+  if (closed_ || !is_former()) return;
   EndLink(LinkEnd::kCut);
   if (!closed_) Settle();
 }
@@ -70,38 +65,16 @@ void Client::TermChanged() {
 }
 
 // What may be sent on the link there is.
-Gates Client::gates() const { return link_is_former_ ? Gates{} : loop_.gates(); }
-
-// The link has ended, or ends now. May close the client.
-void Client::EndLink(LinkEnd end) {
-  if (!link_) return;
-  if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
-  link_->Close();
-  loop_.Retire(std::move(link_));
-  const bool was_former = std::exchange(link_is_former_, false);
-  // No client tries again before the probe, which sets the pace, has seen a master.
-  if (!was_former && (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady)) loop_.SuspectLeader();
-  const bool awaited_confirmation = withheld_ == Withheld::kForAcks;
-  replies_ = {};
-  unjudged_.Clear();
-  part_action_ = ReplyAction::kNeedMore;
-  withheld_ = Withheld::kNo;
-  judged_ = in_round_ = covered_ = 0;
-  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
-  const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
-  if (!session_.LinkEnded(end, last_answer, loop_.now())) {
-    LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
-             {{"client", ToString(PeerEndpoint(socket_))},
-              {"link_end", static_cast<int>(end)},
-              {"handed_over", was_former},
-              {"awaited_confirmation", awaited_confirmation}});
-    return Close();
-  }
-  body_.Clear();
-  body_ends_ = false;
-}
+Gates Client::gates() const { return is_former() ? Gates{} : loop_.gates(); }
 
 void Client::SendCommands() {
+  if (lane_ != nullptr) {
+    if (session_.has_unsent()) lane_->Enqueue(*this);
+    return;
+  }
+  if (!link_ || !session_.HasToSend()) return;
+  // Once what is in flight has been answered, it goes on on a lane.
+  if (WantsToMove() && session_.MayMoveOnceAnswered()) return;
   const Gates gates = this->gates();
   while (link_ && link_->up()) {
     const std::string_view bytes = session_.ToSend(gates);
@@ -152,13 +125,17 @@ void Client::ReadReplies() {
   } else {
     loop_.NoteAnswer();
   }
-  const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
+  TakeReplies({buffer.data(), static_cast<size_t>(n)});
+}
+
+// Relays what may be relayed of these bytes, and keeps the rest.
+void Client::TakeReplies(std::string_view bytes) {
   if (withheld_ != Withheld::kNo) {
     unjudged_.Append(bytes);
   } else if (unjudged_.empty()) {
     const size_t used = Relay(bytes);
     judged_ += used;
-    if (!closed_ && link_ && used < bytes.size()) unjudged_.Append(bytes.substr(used));
+    if (!closed_ && connected() && used < bytes.size()) unjudged_.Append(bytes.substr(used));
   } else {
     unjudged_.Append(bytes);
     RelayKept();
@@ -172,14 +149,14 @@ void Client::ReadReplies() {
 
 void Client::RelayKept() {
   const size_t used = Relay(unjudged_.view());
-  if (closed_ || !link_) return;
+  if (closed_ || !connected()) return;
   judged_ += used;
   unjudged_.Consume(used);
 }
 
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
 size_t Client::Relay(std::string_view bytes) {
-  Run run{bytes, link_is_former_ ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes()};
+  Run run{bytes, is_former() ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes()};
   bool more = true;
   while (more && run.at < bytes.size()) {
     const std::string_view rest = bytes.substr(run.at);
@@ -197,7 +174,7 @@ size_t Client::Relay(std::string_view bytes) {
         more = false;
         break;
     }
-    if (closed_ || !link_) return bytes.size();
+    if (closed_ || !connected()) return bytes.size();
   }
   if (!RelayRun(run)) return bytes.size();
   return run.at;
@@ -231,6 +208,10 @@ bool Client::RelayPart(Run& run) {
   const std::string_view rest = run.bytes.substr(run.at);
   const size_t known = std::min<uint64_t>(replies_.known_size(), rest.size());
   if (part_action_ == ReplyAction::kNeedMore) {
+    if (lane_ != nullptr && replies_.known_size() > kLargestOnLane && session_.MayAskAgain()) {
+      if (RelayRun(run)) MoveToOwnLink();
+      return false;
+    }
     const ReplyHead head{replies_.type(), rest, {}, false};
     const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
     switch (decision.action) {
@@ -247,7 +228,7 @@ bool Client::RelayPart(Run& run) {
   } else {
     Obey(run, {OfTheRest(part_action_)}, known);
   }
-  if (!closed_ && link_ && part_action_ != ReplyAction::kNeedMore && known > 0) replies_.Release(known);
+  if (!closed_ && connected() && part_action_ != ReplyAction::kNeedMore && known > 0) replies_.Release(known);
   return false;  // the rest is still to come
 }
 
@@ -268,7 +249,7 @@ void Client::OnAckRoundEnds(const AckResult& result) {
 
 // Does as was decided with the next `size` bytes. False: stop here.
 bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
-  if (decision.leader_refused && !link_is_former_) loop_.SuspectLeader();
+  if (decision.leader_refused && !is_former()) loop_.SuspectLeader();
   switch (decision.action) {
     case ReplyAction::kRelay:
       run.at += size;
@@ -292,7 +273,7 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       // Without a lease replicas are asked all the same, once: a client need not wait for the lease to be told that
       // they do not confirm.
       if (loop_.acks() == nullptr || judged_ + run.at < covered_) return false;
-      if (link_is_former_) {
+      if (is_former()) {
         loop_.acks()->JoinFormer(*this);
       } else {
         loop_.acks()->Join(*this);

@@ -20,6 +20,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
                   if (acks_) acks_->ForgetFormer();
                   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
                 }),
+      sweep_(poller_, [this] { SweepLanes(); }),
       overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
@@ -30,7 +31,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
             options_.write_acks, options_.write_acks_timeout, {options_.redis_user, options_.redis_password}},
         [this] { SuspectLeader(); });
   }
-  poller_.SetBeforeSleep([this] { FreeRetired(); });
+  poller_.SetBeforeSleep([this] { BeforeSleep(); });
   for (Fd& listener : listeners) acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener)));
 }
 
@@ -84,6 +85,7 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
            {"redis", ToString(linked_.redis)},
            {"handed_over", snapshot.handed_over}});
   if (acks_) acks_->SetLeader(linked_.redis, snapshot.handed_over);
+  MoveLanes(snapshot.handed_over);
   // Clients that are closed stay in the vector until the end of the turn.
   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->LeaderChanged(snapshot.handed_over);
   if (snapshot.handed_over) patience_.StartIn(kHandoverPatience);
@@ -154,6 +156,11 @@ void EventLoop::Retire(Client* client) {
   retired_clients_.push_back(client);
 }
 
+void EventLoop::BeforeSleep() {
+  FlushLanes();
+  FreeRetired();
+}
+
 void EventLoop::FreeRetired() {
   retired_links_.clear();
   for (Client* client : std::exchange(retired_clients_, {})) {
@@ -162,7 +169,68 @@ void EventLoop::FreeRetired() {
     clients_.pop_back();
     counters_.clients.fetch_sub(1, std::memory_order_relaxed);
   }
+  std::erase_if(former_lanes_, [](const std::unique_ptr<Lane>& lane) { return lane->riders() == 0; });
+  retired_lanes_.clear();
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Lanes
+
+Lane& EventLoop::LaneFor(const Settings& settings) {
+  for (const KeyedLane& keyed : lanes_) {
+    if (keyed.key.MeansTheSame(settings)) return *keyed.lane;
+  }
+  const Settings::Replay preamble = settings.MakeLaneReplay();
+  lanes_.push_back(
+      {settings.ForLane(), std::make_unique<Lane>(poller_, static_cast<Lane::Host&>(*this),
+                                                  Lane::Options{.redis = linked_.redis,
+                                                                .preamble = preamble.requests,
+                                                                .preamble_replies = preamble.replies,
+                                                                .anonymous = !settings.authenticated(),
+                                                                .unacknowledged_limit = unacknowledged_limit()})});
+  if (!sweep_.running()) sweep_.StartIn(kLaneLinger);
+  return *lanes_.back().lane;
+}
+
+// What the events of this turn have produced.
+void EventLoop::FlushLanes() {
+  if (dirty_lanes_.empty()) return;
+  flush_gates_ = gates();
+  // A lane that fails makes others' riders move: these come in behind.
+  for (size_t i = 0; i < dirty_lanes_.size(); ++i) dirty_lanes_[i]->Flush();
+  dirty_lanes_.clear();
+}
+
+// Another leader: to the one before nothing is sent any more; if it has handed over, it still answers.
+void EventLoop::MoveLanes(bool handed_over) {
+  for (KeyedLane& keyed : std::exchange(lanes_, {})) {
+    if (handed_over && keyed.lane->has_in_flight()) {
+      keyed.lane->BecomeFormer();
+    } else {
+      keyed.lane->Cut();
+    }
+    former_lanes_.push_back(std::move(keyed.lane));
+  }
+}
+
+void EventLoop::SweepLanes() {
+  std::erase_if(lanes_, [this](KeyedLane& keyed) {
+    if (keyed.lane->riders() > 0) return false;
+    retired_lanes_.push_back(std::move(keyed.lane));
+    return true;
+  });
+  if (!lanes_.empty()) sweep_.StartIn(kLaneLinger);
+}
+
+void EventLoop::OnLaneAnswered(const Lane& lane) {
+  if (lane.former()) {
+    NoteFormerAnswer();
+  } else {
+    NoteAnswer();
+  }
+}
+
+void EventLoop::OnLaneBroken(const absl::Status&) { SuspectLeader(); }
 
 void EventLoop::SetWaiting(Client* client, bool waiting) {
   if (waiting == (client->waiting_list != nullptr)) return;

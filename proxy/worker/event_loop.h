@@ -7,8 +7,10 @@
 // Thread rule: the thread that calls Run(), except SetLeader, Part and Stop, which any thread may call.
 #pragma once
 
+#include <algorithm>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,6 +19,8 @@
 #include "proxy/leader/leader_view.h"
 #include "proxy/resp/command_facts.h"
 #include "proxy/session/session.h"
+#include "proxy/session/settings.h"
+#include "proxy/upstream/lane.h"
 #include "proxy/upstream/leader_probe.h"
 #include "proxy/upstream/link.h"
 #include "proxy/upstream/write_acks.h"
@@ -27,7 +31,7 @@
 
 namespace hive::proxy {
 
-class EventLoop {
+class EventLoop final : private Lane::Host {
  public:
   // `listeners`: one per address, of this loop's own (SO_REUSEPORT). `counters` outlives the loop.
   EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCounters& counters);
@@ -69,6 +73,14 @@ class EventLoop {
   WriteAcks* acks() { return acks_.get(); }
   Instant former_last_answer() const { return former_last_answer_; }
 
+  // The lane for clients with these settings, to the leader's redis.
+  Lane& LaneFor(const Settings& settings);
+  // Gates as of this flush of the lanes.
+  const Gates& flush_gates() const { return flush_gates_; }
+  Duration unacknowledged_limit() const { return std::max(options_.hold_timeout, kLeastUnacknowledged); }
+  // Whether the server answers nobody who has not authenticated; nothing: not known yet.
+  std::optional<bool> wants_authentication() const { return wants_authentication_; }
+
   // A client's memory has changed.
   void Account(size_t before, size_t after) { memory_ += after - before; }
   bool memory_left() const { return memory_ < options_.hold_memory; }
@@ -92,6 +104,17 @@ class EventLoop {
   void TickWaiting();
   void EndOverdue();
   void FreeRetired();
+  void BeforeSleep();
+  void FlushLanes();
+  void MoveLanes(bool handed_over);
+  void SweepLanes();
+
+  bool LaneMayConnect() const override { return gates().leader; }
+  void OnLaneDirty(Lane& lane) override { dirty_lanes_.push_back(&lane); }
+  void OnLaneAnswered(const Lane& lane) override;
+  void OnLaneBroken(const absl::Status& why) override;
+  void OnLaneLearnedAuthentication(bool required) override { wants_authentication_ = required; }
+  std::span<char> lane_buffer() override { return read_buffer_; }
 
   const WorkerOptions options_;
   SharedCounters& counters_;
@@ -107,6 +130,18 @@ class EventLoop {
   LeaderProbe probe_;
   std::unique_ptr<WriteAcks> acks_;
   Timer patience_;  // with the former leader's redis, after a handover
+
+  struct KeyedLane {
+    Settings key;
+    std::unique_ptr<Lane> lane;
+  };
+  std::vector<KeyedLane> lanes_;                     // to the leader's redis; few
+  std::vector<std::unique_ptr<Lane>> former_lanes_;  // to the one before
+  std::vector<std::unique_ptr<Lane>> retired_lanes_;
+  std::vector<Lane*> dirty_lanes_;
+  Gates flush_gates_;
+  Timer sweep_;
+  std::optional<bool> wants_authentication_;
 
   size_t memory_ = 0;
   DrainStage parting_ = DrainStage::kServing;

@@ -30,6 +30,23 @@ inline constexpr size_t kQueuedBytesPerClient = 1024 * 1024;
 // kept here.
 inline constexpr size_t kReplyWindow = 1024 * 1024;
 
+// A reply that is longer does not come over a lane, which could not wait for a client that takes it slowly: it is read
+// past, if it was to a read, and asked for again on a connection of the client's own. Twice the work, so only when the
+// reply is much larger than what such a client would buffer.
+inline constexpr size_t kLargestOnLane = 4 * 1024 * 1024;
+
+// Commands of one client in flight on a lane: at least, however large their replies, and at most, so that nobody's
+// pipeline keeps the others waiting. In between as many as are answered with kReplyWindow bytes.
+inline constexpr uint32_t kLeastOnLane = 4;
+inline constexpr uint32_t kMostOnLane = 512;
+
+// A connection of a client's own is kept for so long after it was last needed: who needs one mostly needs it again
+// soon.
+inline constexpr Duration kOwnLinkLinger = Seconds(1);
+
+// A lane that no client has used for so long (twice this at most) is closed.
+inline constexpr Duration kLaneLinger = Seconds(10);
+
 // The longest reply that must be there in full before it can be judged (an error, a confirmation of a subscription).
 inline constexpr size_t kUnderstoodReplyBytes = 1024 * 1024;
 

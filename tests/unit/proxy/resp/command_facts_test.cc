@@ -97,7 +97,8 @@ TEST(CommandFacts, KnowsWhatChangesAConnection) {
       {{"SCRIPT", "DEBUG", "YES"}, ConnectionCommand::kScriptDebug},
       {{"READONLY"}, ConnectionCommand::kReadOnly},
       {{"GET", "MULTI"}, ConnectionCommand::kNone},
-      {{"CLIENT", "GETNAME"}, ConnectionCommand::kNone},
+      {{"CLIENT", "GETNAME"}, ConnectionCommand::kClientGetName},
+      {{"CLIENT", "ID"}, ConnectionCommand::kClientIdentity},
   };
   for (const auto& [request, command] : cases) {
     EXPECT_EQ(Facts(request).connection, command) << *request.begin();

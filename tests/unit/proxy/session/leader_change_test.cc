@@ -19,9 +19,9 @@ TEST(NothingInFlight, NoticesNothing) {
     h.Server("+OK\r\n");
     EXPECT_EQ(h.Out(), "+OK\r\n");
     EXPECT_TRUE(h.End(end));
-    EXPECT_FALSE(h.session.WantsLink());  // lazily: with its next command
+    EXPECT_EQ(h.session.NextRoute(), Route::kNone);  // lazily: with its next command
     h.Client("GET k\r\n");
-    EXPECT_TRUE(h.session.WantsLink());
+    EXPECT_NE(h.session.NextRoute(), Route::kNone);
     h.Link();
     EXPECT_EQ(h.Sent(), "GET k\r\n");
     EXPECT_EQ(h.Out(), "");
@@ -172,7 +172,7 @@ TEST(ReadInFlight, IsSentAgainWhenTheLinkWasCut) {
   h.Client("GET a\r\nGET b\r\n");
   h.Sent();
   ASSERT_TRUE(h.End(LinkEnd::kCut));
-  EXPECT_TRUE(h.session.WantsLink());
+  EXPECT_NE(h.session.NextRoute(), Route::kNone);
   h.Link();
   EXPECT_EQ(h.Sent(), "GET a\r\nGET b\r\n");
   h.Server("$1\r\na\r\n$1\r\nb\r\n");
@@ -661,7 +661,7 @@ TEST(Subscribed, SubscribesAgainAndSwallowsTheConfirmations) {
       EXPECT_TRUE(h.session.idle());
       ASSERT_TRUE(h.End(end));
       h.Out();
-      EXPECT_TRUE(h.session.WantsLink());  // at once: it listens
+      EXPECT_NE(h.session.NextRoute(), Route::kNone);  // at once: it listens
       h.Link();
       const std::string hello = mark == '>' ? "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n" : "";
       EXPECT_EQ(h.Sent(), hello + "*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\na\r\n*2\r\n$10\r\nPSUBSCRIBE\r\n$2\r\np*\r\n");
@@ -701,7 +701,7 @@ TEST(Subscribed, UnsubscribeFromAllBringsOneConfirmationEach) {
       "*3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:1\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:0\r\n"
       "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n$-1\r\n");
   EXPECT_TRUE(h.session.idle());
-  EXPECT_FALSE(h.session.WantsLink());
+  EXPECT_EQ(h.session.NextRoute(), Route::kNone);
 }
 
 TEST(Subscribed, MessagesOfARepliesFormAreNotMessages) {
@@ -766,7 +766,7 @@ TEST(Blocked, XreadGoesOnAtTheNewLeader) {
     h.Sent();
     h.Pass(Seconds(4));
     ASSERT_TRUE(h.End(end));
-    EXPECT_TRUE(h.session.WantsLink());
+    EXPECT_NE(h.session.NextRoute(), Route::kNone);
     h.Link();
     EXPECT_EQ(h.Sent(), "*6\r\n$5\r\nXREAD\r\n$5\r\nBLOCK\r\n$4\r\n6000\r\n$7\r\nSTREAMS\r\n$1\r\ns\r\n$3\r\n1-1\r\n");
   }

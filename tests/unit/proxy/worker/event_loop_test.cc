@@ -70,6 +70,7 @@ class FakeRedis {
       ++roles_asked;
       Say(connection, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     }
+    if (asked.find("PING") != asked.npos) Say(connection, "+PONG\r\n");
     if (asked.find("GET") != asked.npos) Say(connection, "$1\r\nv\r\n");
     return true;
   }

@@ -1,0 +1,158 @@
+// Which connection to the leader's redis a client has: a lane that it shares, or a link of its own; and its moves
+// between the two. It moves only when nothing is in flight, so that the order of its commands and replies is never
+// broken.
+#include <algorithm>
+#include <utility>
+
+#include "common/app/log.h"
+#include "common/net/socket.h"
+#include "proxy/worker/client.h"
+#include "proxy/worker/event_loop.h"
+
+namespace hive::proxy {
+
+// The one place where a connection is chosen.
+void Client::ChooseConnection() {
+  if (is_former()) return;
+  if (link_ && WantsToMove() && session_.MayMove()) {
+    link_->Close();
+    loop_.Retire(std::move(link_));
+    ForgetReplies();
+    session_.Left();
+  }
+  if (link_) return;
+  Route route = session_.NextRoute();
+  if (lane_ != nullptr && !TakesReplies()) avoids_lane_until_ = loop_.now() + kOwnLinkLinger;
+  if (route == Route::kShared && loop_.now() < avoids_lane_until_) route = Route::kOwn;
+  if (lane_ != nullptr && route == Route::kOwn && lane_in_flight == 0 && session_.MayMove()) {
+    LeaveLane();
+    session_.Left();
+  }
+  if (lane_ != nullptr || route == Route::kNone) return;
+  if (route == Route::kShared) {
+    JoinLane();
+  } else if (loop_.gates().leader) {
+    OpenLink();
+  }
+}
+
+// Whether a link of its own has been of no use for a while. Not at once: who needs one mostly needs it again soon (a
+// worker that waits in BLPOP over and over, MULTI by MULTI).
+bool Client::WantsToMove() const {
+  return link_->up() && session_.NextRoute() != Route::kOwn && loop_.now() >= avoids_lane_until_ &&
+         loop_.now() - session_.own_needed_at() >= kOwnLinkLinger;
+}
+
+void Client::OpenLink() {
+  link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
+  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) return OnLinkDown(status);
+  link_->SetUnacknowledgedLimit(loop_.unacknowledged_limit());
+}
+
+void Client::JoinLane() {
+  lane_ = &loop_.LaneFor(session_.settings());
+  lane_->Join(*this);
+  session_.LaneJoined();
+  ForgetReplies();
+}
+
+void Client::LeaveLane() { std::exchange(lane_, nullptr)->Leave(*this); }
+
+// Its replies are more than a lane can wait for. Requires session_.MayAskAgain().
+void Client::MoveToOwnLink() {
+  avoids_lane_until_ = loop_.now() + kOwnLinkLinger;
+  EndLink(LinkEnd::kDemoted, /*held_oldest=*/false);
+}
+
+// The connection has ended, or ends now. May close the client.
+void Client::EndLink(LinkEnd end, bool held_oldest) {
+  if (!connected()) return;
+  const bool was_former = is_former();
+  link_is_former_ = false;
+  if (link_) {
+    if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
+    link_->Close();
+    loop_.Retire(std::move(link_));
+    // No client tries again before the probe, which sets the pace, has seen a master.
+    if (!was_former && (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady)) loop_.SuspectLeader();
+  } else {
+    LeaveLane();
+  }
+  const bool awaited_confirmation = withheld_ == Withheld::kForAcks;
+  ForgetReplies();
+  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
+  const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
+  if (!session_.LinkEnded(end, last_answer, loop_.now(), held_oldest)) {
+    LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
+             {{"client", ToString(PeerEndpoint(socket_))},
+              {"link_end", static_cast<int>(end)},
+              {"handed_over", was_former},
+              {"awaited_confirmation", awaited_confirmation}});
+    return Close();
+  }
+  body_.Clear();
+  body_ends_ = false;
+}
+
+// What was received on the connection before.
+void Client::ForgetReplies() {
+  replies_ = {};
+  unjudged_.Clear();
+  part_action_ = ReplyAction::kNeedMore;
+  withheld_ = Withheld::kNo;
+  judged_ = in_round_ = covered_ = 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// On a lane
+
+Instant Client::loop_now() const { return loop_.now(); }
+
+std::string_view Client::LaneBytes() {
+  if (closed_ || !TakesReplies()) return {};
+  const uint32_t most =
+      std::clamp<uint32_t>(kReplyWindow / std::max<uint32_t>(reply_size_, 1), kLeastOnLane, kMostOnLane);
+  if (lane_in_flight >= most) return {};
+  return session_.ToSend(loop_.flush_gates(), most - lane_in_flight);
+}
+
+void Client::OnLaneFlushed() {
+  if (!closed_) loop_.SetWaiting(this, waiting());
+}
+
+void Client::OnLaneReplies(std::string_view bytes) {
+  if (closed_) return;
+  const size_t before = session_.in_flight();
+  TakeReplies(bytes);
+  if (closed_) return;
+  if (const size_t answered = before - std::min(before, session_.in_flight()); answered > 0) {
+    const uint32_t size = static_cast<uint32_t>(bytes.size() / answered);
+    reply_size_ = size > reply_size_ ? size : (7 * reply_size_ + size) / 8;
+  }
+  if (lane_ != nullptr && to_client_.size() > kReplyWindow) {
+    if (lane_in_flight > 0 && session_.MayAskAgain()) {
+      MoveToOwnLink();
+      if (closed_) return;
+    } else if (to_client_.size() >= loop_.options().client_output_limit) {
+      LogWarning("client", "closed: it does not read its replies",
+                 {{"client", ToString(PeerEndpoint(socket_))}, {"queued_bytes", to_client_.size()}});
+      return Close();
+    }
+  }
+  Settle();
+}
+
+void Client::OnLaneEnded(bool crashed, bool oldest) {
+  if (closed_) return;
+  EndLink(crashed ? LinkEnd::kCrashed : LinkEnd::kCut, oldest);
+  if (!closed_) Settle();
+}
+
+void Client::OnLaneRefused(std::string_view error) {
+  if (closed_) return;
+  LogDebug("client", "closed: the server does not let its connection be what it was",
+           {{"client", ToString(PeerEndpoint(socket_))}, {"error", std::string(error)}});
+  Close();
+}
+
+}  // namespace hive::proxy
