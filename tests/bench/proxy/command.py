@@ -1,6 +1,7 @@
 """The command: what to measure, and where the results go."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -11,16 +12,19 @@ import time
 
 from localhive import addresses
 from localhive.hive import LocalHive
+from localhive.process import StartFailed
 from table import print_table, progress
 
-from . import contenders, report, throughput
-from .contenders import DIRECT, HIVE, MAKERS
-from .throughput import MODES
+from . import contenders, leader_change, memory, plot, report, throughput, write_acks
+from .contenders import MAKERS
+from .throughput import MODES, PINNED
 from .workloads import WORKLOADS, RunFailed
 
-PARTS = ("throughput",)
+PARTS = ("throughput", "memory", "write-acks", "leader-change")
 _ROUNDS = 7
-_QUICK_SCALE = 0.05  # of each run's requests
+_QUICK_SCALE = 0.02  # of each run's requests
+_IDLE_CLIENTS, _CHANGE_CLIENTS = 2000, 1000
+_QUICK_CLIENTS = 100
 
 
 def run(binaries):
@@ -43,7 +47,7 @@ def main(words, binaries):
     try:
         for part in options.parts:
             _MEASURE[part](options, results, verdicts)
-    except RunFailed as failed:
+    except (RunFailed, leader_change.ChangeFailed, StartFailed, TimeoutError) as failed:
         print(f"hive: {failed}", file=sys.stderr)
         return 1
     results["environment"]["load_average_after"] = os.getloadavg()
@@ -65,8 +69,8 @@ def _options(words, binaries):
         prog="./hive bench proxy", description="What a proxy in front of redis costs: direct, hive-proxy, HAProxy and twemproxy in turn.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none is named")
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help=f"default {_ROUNDS}")
-    parser.add_argument("--mode", type=_list, default=list(MODES), metavar="NAME,...",
-                        help="pinned (client, proxy and redis share one CPU), free, or both (default)")
+    parser.add_argument("--mode", type=_list, default=None, metavar="NAME,...",
+                        help="pinned (client, proxy and redis share one CPU), free, or both (default; with --quick pinned)")
     parser.add_argument("--workload", type=_list, default=None, metavar="NAME,...", help=f"of {', '.join(WORKLOADS)} (default all)")
     parser.add_argument("--only", type=_list, default=None, metavar="NAME,...", help=f"of {', '.join(MAKERS)} (default all)")
     parser.add_argument("--binaries", default=binaries, metavar="FOLDER", help="of hive-coordinator and hive-proxy")
@@ -74,9 +78,10 @@ def _options(words, binaries):
                         help="another build's hive-proxy in the same rounds; may be repeated")
     parser.add_argument("--scale", type=float, default=None, metavar="X", help="so many times the requests of each run (default 1)")
     parser.add_argument("--json", metavar="FILE", help="every sample, the environment and the verdicts")
+    parser.add_argument("--plot", metavar="FILE", help="a bar chart (SVG) of the throughput over direct")
     parser.add_argument("--quick", action="store_true", help="one short round: shows that the tool works, measures nothing")
     options = parser.parse_args(words)
-    for given, known, what in ((options.parts, PARTS, "part"), (options.mode, MODES, "mode"),
+    for given, known, what in ((options.parts, PARTS, "part"), (options.mode or [], MODES, "mode"),
                                (options.workload or [], WORKLOADS, "workload"), (options.only or [], MAKERS, "contender")):
         for name in given:
             if name not in known:
@@ -85,6 +90,7 @@ def _options(words, binaries):
         options.parts = ["throughput"] if options.workload or options.only else list(PARTS)
     options.workloads = [WORKLOADS[name] for name in options.workload or WORKLOADS]
     options.only = options.only or list(MAKERS)
+    options.mode = options.mode or ([PINNED] if options.quick else list(MODES))
     options.rounds = options.rounds or (1 if options.quick else _ROUNDS)
     options.scale = options.scale or (_QUICK_SCALE if options.quick else 1.0)
     options.binaries = os.path.abspath(options.binaries)
@@ -136,9 +142,7 @@ def _first_line(*argv):
 
 
 def _throughput(options, results, verdicts):
-    with LocalHive(addresses.claim_test_block(), options.binaries) as hive:
-        hive.start(1)
-        pod = hive.wait_writable(30)
+    with _hive(options, 1) as (_, pod):
         competing = [MAKERS[name](pod) for name in options.only]
         competing += [contenders.further_hive_proxy(name, pod, folder, i) for i, (name, folder) in enumerate(options.also)]
         samples = throughput.measure(pod, competing, options.mode, options.workloads, options.rounds, options.scale)
@@ -147,23 +151,71 @@ def _throughput(options, results, verdicts):
                 contender.process.kill()
     results["throughput"] = [sample.record() for sample in samples]
     for mode in options.mode:
-        _print_throughput(samples, mode, options.rounds, verdicts)
+        _print_throughput(samples, mode, options, verdicts)
+    if options.plot:
+        with open(options.plot, "w") as out:
+            out.write(plot.draw(samples, options.mode[0]))
     share = report.share_of_cpu(samples)
     if share is not None:
         print(f"Those who shared one CPU got {share * 100:.0f} % of it (median).\n", flush=True)
 
 
-def _print_throughput(samples, mode, rounds, verdicts):
-    times = f"{mode}, {rounds} round{'s' if rounds > 1 else ''}: median (least..most)"
+def _print_throughput(samples, mode, options, verdicts):
     for title, table in (
             ("Throughput over direct", report.throughput_table(samples, mode, verdicts)),
             ("Throughput over direct, from CPU clocks", report.total_cpu_table(samples, mode)),
             ("Latency over direct", report.latency_table(samples, mode, verdicts)),
             ("CPU of the proxy", report.proxy_cpu_table(samples, mode, verdicts)),
             ("CPU of redis", report.redis_cpu_table(samples, mode, verdicts))):
-        print_table(f"{title}; {times}", *table)
+        print_table(f"{title}; {mode}, {_times(options)}", *table)
         print()
 
 
-_MEASURE = {"throughput": _throughput}
-assert tuple(_MEASURE) == PARTS and DIRECT in MAKERS and HIVE in MAKERS
+def _memory(options, results, verdicts):
+    clients = _QUICK_CLIENTS if options.quick else _IDLE_CLIENTS
+    with _hive(options, 1) as (hive, pod):
+        competing = [MAKERS[name](pod) for name in options.only]
+        competing += [contenders.further_hive_proxy(name, pod, folder, i) for i, (name, folder) in enumerate(options.also)]
+        samples = memory.measure(competing, clients, options.rounds, 0.1 if options.quick else 1.0)
+    results["memory"] = [sample.record() for sample in samples]
+    print_table(f"Memory of the proxy per idle client, {samples[0].clients} clients, {_times(options)}",
+                *report.memory_table(samples, verdicts))
+    print()
+
+
+def _write_acks(options, results, verdicts):
+    with _hive(options, 2) as (hive, leader):
+        followers = [pod for pod in hive.pods if pod is not leader]
+        loads = write_acks.LOADS[:1] if options.quick else write_acks.LOADS
+        samples = write_acks.measure(leader, followers, options.binaries, options.mode, loads, options.rounds, options.scale)
+    results["write-acks"] = [sample.record() for sample in samples]
+    for mode in options.mode:
+        print_table(f"Throughput with --write-acks 1; {mode}, {_times(options)}", *report.write_acks_table(samples, mode, verdicts))
+        print()
+
+
+def _leader_change(options, results, verdicts):
+    clients = _QUICK_CLIENTS if options.quick else _CHANGE_CLIENTS
+    names = list(leader_change.FAULTS)[:2 if options.quick else None]
+    with _hive(options, 3) as (hive, _):
+        samples = leader_change.measure(hive, names, clients, options.rounds)
+    results["leader-change"] = [sample.record() for sample in samples]
+    print_table(f"A leader change under {clients} connected clients; three pods, {_times(options)}",
+                *report.leader_change_table(samples, verdicts))
+    print()
+
+
+@contextlib.contextmanager
+def _hive(options, pods):
+    """A hive that takes writes, and its leader. Members that begin a new dataset need not wait long: all of them are there."""
+    with LocalHive(addresses.claim_test_block(), options.binaries, coordinator_flags=("--bootstrap-settle=500ms",)) as hive:
+        hive.start(pods)
+        yield hive, hive.wait_writable(30)
+
+
+def _times(options):
+    return f"{options.rounds} round{'s' if options.rounds > 1 else ''}: median (least..most)"
+
+
+_MEASURE = {"throughput": _throughput, "memory": _memory, "write-acks": _write_acks, "leader-change": _leader_change}
+assert tuple(_MEASURE) == PARTS

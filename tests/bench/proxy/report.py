@@ -3,7 +3,7 @@
 import statistics
 from collections import defaultdict
 
-from . import bars
+from . import bars, memory, write_acks
 from .bars import BARS
 from .contenders import DIRECT, HIVE, RIVALS
 from .throughput import PINNED
@@ -27,7 +27,7 @@ class Verdicts:
         return str(BARS[name]), verdict
 
     def summary(self):
-        missed = [f"{bar.name} ({statistics.median(values):.3g}{bar.unit}, bar {bar})"
+        missed = [f"{bar.name} ({bar.judged(values):.3g}{bar.unit}, bar {bar})"
                   for bar, values, verdict in self.all if verdict == "missed"]
         met = sum(verdict == "met" for _, _, verdict in self.all)
         return f"{met} of {len(self.all)} bars met." + (f" Missed: {'; '.join(missed)}." if missed else "")
@@ -149,6 +149,41 @@ def redis_cpu_table(samples, mode, verdicts):
         rows.append(row)
     return ("SET / GET, CPU of redis per request", "direct (us)", *(f"{name} / direct" for name in names),
             *(("bar (mean)", "") if judged else ())), rows
+
+
+def memory_table(samples, verdicts):
+    rows = []
+    for used in dict.fromkeys(s.used for s in samples):
+        for name in dict.fromkeys(s.contender for s in samples):
+            values = [s.per_client for s in samples if (s.used, s.contender) == (used, name)]
+            bar = bars.MEMORY if (used, name) == (memory.JUDGED, HIVE) else None
+            rows.append((name, used, spread(values, 0), *verdicts.judge(bar, values)))
+    return ("proxy", "each client has written and read", "B per client", "bar", ""), rows
+
+
+def write_acks_table(samples, mode, verdicts):
+    """Throughput with --write-acks 1 over that without, through proxies of the same pod."""
+    rows = []
+    for workload, operation in measured(samples, mode):
+        rounds = by_round(samples, mode, workload.name, operation)
+        values = ratios(rounds, write_acks.ACKS, lambda s: s.requests_per_s, to=HIVE)
+        judged = (mode, workload.name, operation) == (PINNED, write_acks.LOADS[0], "SET")
+        rows.append((f"{workload.title}, {operation}", _median_of(rounds, HIVE, lambda s: s.requests_per_s, 0),
+                     _median_of(rounds, write_acks.ACKS, lambda s: s.requests_per_s, 0), spread(values),
+                     *verdicts.judge(bars.WRITE_ACKS if judged else None, values)))
+    return ("workload", "without, requests/s", "with", "with / without", "bar", ""), rows
+
+
+def leader_change_table(samples, verdicts):
+    rows = []
+    for fault in dict.fromkeys(s.fault for s in samples):
+        those = [s for s in samples if s.fault == fault]
+        slowest = [s.slowest for s in those]
+        rows.append((fault, len(those), spread([s.announced for s in those], 0), spread(slowest, 0),
+                     *verdicts.judge(bars.leader_change(fault), slowest), spread([s.longest_wait for s in those], 0),
+                     spread([s.errors for s in those], 0), f"{max(s.own_delay for s in those):.0f}"))
+    return ("what happened", "times", "announced after (ms)", "slowest client served, after the announcement (ms)", "bar (every run)", "",
+            "longest wait for a command (ms)", "connections closed", "clients' own delay, most (ms)"), rows
 
 
 def share_of_cpu(samples):

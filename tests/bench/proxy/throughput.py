@@ -45,9 +45,9 @@ class Sample:
         return asdict(self)
 
 
-def measure(pod, competing, modes, workloads, rounds, scale=1.0):
-    """Samples of every workload and contender, round by round. All run on `pod`'s redis."""
-    placement = _Placement(pod, competing)
+def measure(pod, competing, modes, workloads, rounds, scale=1.0, bystanders=()):
+    """Samples of every workload and contender, round by round. All run on `pod`'s redis; `bystanders`: other processes of the hive."""
+    placement = _Placement(pod, competing, bystanders)
     for contender in competing:
         contender.start()
     samples = []
@@ -84,11 +84,11 @@ def _round(pod, competing, placement, mode, workloads, number, scale):
 class _Placement:
     """Which CPUs everybody runs on. Whoever is not measured is kept away from the CPU that is, where there are two."""
 
-    def __init__(self, pod, competing):
+    def __init__(self, pod, competing, bystanders):
         self._all = os.sched_getaffinity(0)
         self._one = {max(self._all)}
         self._pod = pod
-        self._processes = [c.process for c in competing if c.process] + [pod.coordinator, pod.proxy]
+        self._processes = [c.process for c in competing if c.process] + [pod.coordinator, pod.proxy, *bystanders]
 
     def place(self, contender, mode):
         """Everybody where `contender` is to be measured; the CPUs for the client."""
