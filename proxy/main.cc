@@ -20,6 +20,7 @@
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
 #include "common/net/clock.h"
+#include "common/net/descriptors.h"
 #include "common/net/socket.h"
 #include "proxy/leader/watch_client.h"
 #include "proxy/worker/drain.h"
@@ -151,6 +152,14 @@ void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, c
   LogInfo("main", "ends", {{"clients_left", counters.clients.load()}});
 }
 
+// A proxy whose limit of open files is too low for --max-clients says so before it is reached.
+void TakeAllDescriptors(int max_clients) {
+  const int limit = RaiseDescriptorLimit();
+  if (DescriptorsForClients(limit) >= max_clients) return;
+  LogWarning("listen", "not all clients that --max-clients permits will be accepted: raise the limit of open files",
+             {{"max_clients", max_clients}, {"accepted", DescriptorsForClients(limit)}, {"open_files", limit}});
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "hive-proxy: %s\n", std::string(status.message()).c_str());
   return 2;
@@ -178,6 +187,7 @@ int Main(int argc, char** argv) {
   const ShutdownSignals signals;
   const std::unique_ptr<Logging> logging =
       StartLogging({ParseLogFormat(options.log_format), ParseLogLevel(options.log_level)});
+  TakeAllDescriptors(options.worker.max_clients);
   HealthService health;
   health.SetServing(kHealthProcess, true);
   health.SetServing(kHealthLiveness, true);

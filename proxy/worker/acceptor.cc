@@ -3,10 +3,12 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <optional>
 #include <string_view>
 #include <utility>
 
 #include "common/app/log.h"
+#include "common/net/descriptors.h"
 #include "common/net/socket.h"
 #include "proxy/worker/event_loop.h"
 
@@ -15,7 +17,8 @@ namespace hive::proxy {
 Acceptor::Acceptor(EventLoop& loop, Fd listener)
     : loop_(loop),
       listener_(std::move(listener)),
-      resume_(loop.poller(), [this] { loop_.poller().Modify(listener_, Poller::kReadable, this); }) {
+      resume_(loop.poller(), [this] { loop_.poller().Modify(listener_, Poller::kReadable, this); }),
+      scarce_from_(DescriptorsForClients(DescriptorLimit())) {
   if (!loop_.poller().Add(listener_, Poller::kReadable, this)) {
     LogError("listen", "the kernel refuses to watch a listening socket", {{"errno", ErrnoText(errno)}});
   }
@@ -25,6 +28,7 @@ Acceptor::~Acceptor() { loop_.poller().Remove(listener_, this); }
 
 void Acceptor::AcceptSome() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (IsScarce()) return Pause(EMFILE);
     int error = 0;
     Fd socket = AcceptTcp(listener_, error);
     if (!socket.valid()) {
@@ -32,6 +36,7 @@ void Acceptor::AcceptSome() {
       if (error != EAGAIN) Pause(error);
       return;
     }
+    scarce_ = socket.get() >= scarce_from_;
     if (!loop_.Admit()) {
       // As redis says it. One small segment into an empty buffer: it is taken, or the client is gone.
       constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
@@ -40,6 +45,15 @@ void Acceptor::AcceptSome() {
     }
     loop_.AddClient(std::move(socket));
   }
+}
+
+// The kernel gives out the lowest number that is free: asked for only once it has been too high.
+bool Acceptor::IsScarce() {
+  if (scarce_) {
+    const std::optional<int> next = NextDescriptor(listener_);
+    scarce_ = !next || *next >= scarce_from_;
+  }
+  return scarce_;
 }
 
 void Acceptor::Pause(int error) {

@@ -1,5 +1,6 @@
-// Takes new clients in from one listening socket, up to --max-clients. Out of file descriptors it pauses instead of
-// spinning on a socket that stays readable.
+// Takes new clients in from one listening socket, up to --max-clients. When descriptors become scarce it pauses: those
+// that are left are for the connections to redis of the clients that are there, and of the proxy itself. New clients
+// then wait in the kernel, and nothing spins on a socket that stays readable.
 //
 // Thread rule: its event loop's thread.
 #pragma once
@@ -23,11 +24,14 @@ class Acceptor final : private Poller::Handler {
 
  private:
   void OnReady(uint32_t) override { AcceptSome(); }
+  bool IsScarce();
   void Pause(int error);
 
   EventLoop& loop_;
   Fd listener_;
   Timer resume_;
+  const int scarce_from_;  // a client's descriptor of this number, or above, is one that was set aside
+  bool scarce_ = false;    // the last client got such a one
   Instant next_complaint_{};
 };
 

@@ -3,6 +3,7 @@
 // Thread rule: value types; the atomics may be used by any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -79,7 +80,11 @@ inline constexpr size_t kReleasedPerTurn = 256;
 // Connections accepted per turn, so that a crowd of new clients does not starve the others.
 inline constexpr int kAcceptsPerTurn = 64;
 
-// After running out of file descriptors or memory, no connections are accepted for so long.
+// Of so many descriptors that the process may have, clients get these. The rest is set aside: for what clients that are
+// there need towards redis, for finding out whether the leader leads, for the watch. A quarter, within reason.
+constexpr int DescriptorsForClients(int limit) { return limit - std::clamp(limit / 4, std::min(limit / 2, 32), 1024); }
+
+// With none left but those that are set aside, or out of memory, no connections are accepted for so long.
 inline constexpr Duration kAcceptPause = Millis(100);
 // ... which is told in the log no oftener than this.
 inline constexpr Duration kAcceptComplaintInterval = Seconds(10);

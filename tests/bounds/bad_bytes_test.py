@@ -16,7 +16,6 @@ _HTTP_POST = b"POST /x HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 12\r\n\r\n
 
 _AS_REDIS = {
     "TLS": _TLS_CLIENT_HELLO,
-    "HTTP GET": _HTTP,
     "HTTP POST": _HTTP_POST,
     "Host alone": b"Host: x\r\nSET a b\r\n",
     "POST as an array": resp.encode("post", "x") + resp.encode("PING"),
@@ -60,6 +59,14 @@ class BadBytes(rig.Rig):
             with self.subTest(name):
                 self.assert_as_redis(request)
 
+    def test_http(self):
+        """`Host:` makes redis close at once, before it sends its error to the line before. Here that may have come already."""
+        self.start()
+        client = self.raw()
+        client.sendall(_HTTP)
+        self.assertIn(rig.read_until_closed(client), (b"", b"-ERR wrong number of arguments for 'get' command\r\n"))
+        self.assert_serves()
+
     def test_inline_commands_at_the_limit(self):
         """64 KiB: below, it is a command; above, without an end in sight, it is told so."""
         self.start()
@@ -98,6 +105,34 @@ class BadBytes(rig.Rig):
         self.assertTrue(self.proxy.alive())
         grown = self.proxy.memory() - before
         rig.note(self, f"{rig.in_mib(grown)} more")
+        self.assertLess(grown, 16 * MIB)
+
+    # -- who has not authenticated ------------------------------------------------------------------------------------
+
+    def test_unauthenticated(self):
+        """10 arguments and 16 KiB: strangers cannot fill the memory."""
+        self.start(password="secret of the bounds")
+        for request in (resp.encode("SET", *"abcdefghij"), resp.encode("SET", "a", "x" * 16385), resp.encode("SET", "a", "x" * 16384),
+                        b"*11\r\n", b"*1\r\n$16385\r\n", b"*1000000\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n",
+                        resp.encode("GET", "a"), b"GET a\r\n", resp.encode("AUTH", "wrong"), resp.encode("HELLO", 3)):
+            with self.subTest(request=request[:30]):
+                self.assert_as_redis(request)
+
+    def test_unauthenticated_by_the_hundred(self):
+        """Large requests of strangers cost neither the proxy memory nor others their service."""
+        self.start(password="secret of the bounds")
+        before = self.proxy.memory()
+        strangers = [self.raw() for _ in range(200)]
+        with self.bystander():
+            for stranger in strangers:
+                stranger.settimeout(0.02)
+                try:
+                    stranger.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$250000\r\n" + b"s" * 240_000)
+                except OSError:
+                    pass
+            time.sleep(0.3)
+            grown = self.proxy.memory() - before
+        rig.note(self, f"{rig.in_mib(grown)} for {rig.in_mib(len(strangers) * 240_000)} sent")
         self.assertLess(grown, 16 * MIB)
 
 

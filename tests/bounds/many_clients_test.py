@@ -56,6 +56,10 @@ class ManyClients(rig.Rig):
     def test_idle_clients(self):
         self.idle(2000)
 
+    @rig.heavy
+    def test_ten_thousand_idle_clients(self):
+        self.idle(10000)
+
     def exhausted(self, clients_have_sent):
         """A proxy that may open 100 files, and 200 clients that connect."""
         self.start(descriptors=100)
@@ -89,6 +93,10 @@ class ManyClients(rig.Rig):
 
     def test_descriptors_exhausted(self):
         self.exhausted(clients_have_sent=True)
+
+    def test_descriptors_exhausted_before_a_client_has_asked_anything(self):
+        """It was accepted, so it must be served, though what it asks takes a connection to redis."""
+        self.exhausted(clients_have_sent=False)
 
     def test_leader_comes_back_while_descriptors_are_exhausted(self):
         """The proxy needs some itself, to find out whether the leader leads: they are set aside."""
