@@ -28,8 +28,8 @@ def connections():
 
 
 class FakeRedis:
-    """Leads, as far as a proxy asks; commands named in `tricks` it answers as they say: tricks[name](socket) -> bytes or None, after
-    which the connection is closed. Anything else gets +OK."""
+    """Leads, as far as a proxy asks; commands named in `tricks` it answers as they say: tricks[name](socket, words) -> bytes or None,
+    after which the connection is closed. Anything else gets +OK."""
 
     def __init__(self, address, tricks):
         outer = self
@@ -71,7 +71,7 @@ class FakeRedis:
             elif name == "PING":
                 client.sendall(b"+PONG\r\n")
             elif name in self._tricks:
-                answer = self._tricks[name](client)
+                answer = self._tricks[name](client, words)
                 if answer is None:
                     return
                 client.sendall(answer)
@@ -139,7 +139,7 @@ class DeadPeers(rig.Rig):
 
     def test_redis_that_hangs_up_within_a_reply(self):
         """Half a reply has been relayed: its client is closed. Nobody is sent the rest of it as something else."""
-        def half(client):
+        def half(client, _):
             client.sendall(b"$1000000\r\n" + b"h" * 500_000)
         client = self.misbehaving(GET=half)
         self.assertEqual(client.command("SET", "a", "b"), "OK")
@@ -149,9 +149,34 @@ class DeadPeers(rig.Rig):
         self.assertLess(len(received), 500_100)
         wait_until(self.serves, 5, "the proxy to serve on")
 
+    def test_redis_that_hangs_up_within_a_reply_with_others_behind(self):
+        """Who was promised the rest of a reply, or has a write in flight, is closed; reads that wait behind are read again, and who
+        had nothing in flight notices nothing."""
+        hung_up = threading.Event()
+
+        def get(client, words):
+            if words[1] != b"half" or hung_up.is_set():
+                return b"$4\r\nread\r\n"
+            time.sleep(0.3)  # the others' commands come
+            hung_up.set()
+            client.sendall(b"$1000\r\nhalf")
+        idle = self.misbehaving(GET=get)
+        half, reader, writer = self.connect(), self.connect(), self.connect()
+        half.send_raw(resp.encode("GET", "half"))
+        time.sleep(0.1)
+        reader.send_raw(resp.encode("GET", "other"))
+        writer.send_raw(resp.encode("INCR", "other"))
+        self.assertEqual(rig.read_until_closed(half._socket), b"$1000\r\nhalf")
+        self.assertEqual(reader.read_reply(), b"read")
+        if rig.gone(writer._socket, 0.5):  # it shared the connection
+            self.assertEqual(rig.read_until_closed(writer._socket), b"")
+        else:
+            self.assertEqual(writer.read_reply(), "OK")
+        self.assertEqual(idle.command("SET", "a", "b"), "OK")
+
     def test_redis_that_hangs_up_before_a_reply(self):
         """A write: closed. A read is sent again once, unless it may be what killed redis: closed, too."""
-        client = self.misbehaving(INCR=lambda _: None, GET=lambda _: None)
+        client = self.misbehaving(INCR=lambda *_: None, GET=lambda *_: None)
         for request in (resp.encode("INCR", "a"), resp.encode("GET", "a")):
             client.send_raw(request)
             self.assertEqual(rig.read_until_closed(client._socket), b"")
@@ -164,7 +189,7 @@ class DeadPeers(rig.Rig):
                     b"+" + b"n" * (3 * MIB), b"%-1\r\n", b"\x16\x03\x01\r\n")
         queue = list(nonsense)
 
-        def babble(client):
+        def babble(*_):
             return queue.pop(0) if queue else None
         self.misbehaving(GET=babble)
         before = self.proxy.memory()
@@ -180,7 +205,7 @@ class DeadPeers(rig.Rig):
 
     def test_redis_that_answers_what_nobody_asked(self):
         """Nobody gets it in the place of a reply."""
-        def twice(client):
+        def twice(client, _):
             client.sendall(b"$3\r\none\r\n")
             time.sleep(0.2)
             return b"$3\r\ntwo\r\n"
@@ -195,7 +220,7 @@ class DeadPeers(rig.Rig):
 
     def test_nested_without_end(self):
         """An array in an array in an array, for ever: as deep as the proxy follows, or closed; and no stack overflows."""
-        def nested(client):
+        def nested(client, _):
             client.sendall(b"*1\r\n" * 500_000)
             time.sleep(0.5)
         client = self.misbehaving(GET=nested)

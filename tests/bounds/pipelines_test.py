@@ -66,6 +66,19 @@ class Pipelines(rig.Rig):
     def test_writes_a_million_before_it_reads(self):
         self.writes_all_before_it_reads(1_000_000)
 
+    def test_writes_all_before_it_reads_within_the_limit(self):
+        """40 MiB of replies, none of which is taken before all is written: the limit is 64."""
+        self.start()
+        client = self.raw(receive_buffer=64 * KIB, timeout=20)
+        block, commands = resp.encode("ECHO", b"e" * KIB) * 100, 40_000
+        with self.bystander():
+            for _ in range(commands // 100):
+                client.sendall(block)
+            left = commands * len(b"$1024\r\n\r\n" + b"e" * KIB)
+            while left and (piece := client.recv(MIB)):
+                left -= len(piece)
+        self.assertEqual(left, 0)
+
     def test_writes_all_before_it_reads_beyond_the_limit(self):
         """Its replies come to more than --client-output-limit, and it would take none of them before it has written everything:
         redis keeps them all, without a bound; here it is closed, as a client that does not read."""
