@@ -78,7 +78,9 @@ def throughput_table(samples, mode, verdicts):
     """Rows of requests/s over direct. Bars are those of PINNED."""
     names = proxies(samples)
     judged = mode == PINNED and HIVE in names
-    header = ("workload", "direct, requests/s", *names, *(("bar", "", "to best rival", "bar", "") if judged else ()))
+    rivalled = judged and any(rival in names for rival in RIVALS)
+    header = ("workload", "direct, requests/s", *names, *(("bar", "") if judged else ()),
+              *(("to best rival", "bar", "") if rivalled else ()))
     rows = []
     for workload, operation in measured(samples, mode):
         rounds = by_round(samples, mode, workload.name, operation)
@@ -86,6 +88,7 @@ def throughput_table(samples, mode, verdicts):
         row += [spread(ratios(rounds, name, lambda s: s.requests_per_s)) for name in names]
         if judged:
             row += verdicts.judge(bars.throughput(workload.name, operation), ratios(rounds, HIVE, lambda s: s.requests_per_s))
+        if rivalled:
             row += (spread(to_best_rival(rounds)), *verdicts.judge(bars.best_rival(workload.name, operation), to_best_rival(rounds)))
         rows.append(row)
     return header, rows
@@ -162,16 +165,17 @@ def memory_table(samples, verdicts):
 
 
 def write_acks_table(samples, mode, verdicts):
-    """Throughput with --write-acks 1 over that without, through proxies of the same pod."""
+    """Throughput with --write-acks 1 over that without, through proxies of the same pod; and the same from CPU clocks, as above."""
     rows = []
     for workload, operation in measured(samples, mode):
         rounds = by_round(samples, mode, workload.name, operation)
         values = ratios(rounds, write_acks.ACKS, lambda s: s.requests_per_s, to=HIVE)
+        by_cpu = [1 / r for r in ratios(rounds, write_acks.ACKS, lambda s: s.cpu_per_request, to=HIVE)]
         judged = (mode, workload.name, operation) == (PINNED, write_acks.LOADS[0], "SET")
         rows.append((f"{workload.title}, {operation}", _median_of(rounds, HIVE, lambda s: s.requests_per_s, 0),
                      _median_of(rounds, write_acks.ACKS, lambda s: s.requests_per_s, 0), spread(values),
-                     *verdicts.judge(bars.WRITE_ACKS if judged else None, values)))
-    return ("workload", "without, requests/s", "with", "with / without", "bar", ""), rows
+                     *verdicts.judge(bars.WRITE_ACKS if judged else None, values), spread(by_cpu)))
+    return ("workload", "without, requests/s", "with", "with / without", "bar", "", "from CPU clocks"), rows
 
 
 def leader_change_table(samples, verdicts):
