@@ -153,11 +153,12 @@ void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, c
 }
 
 // A proxy whose limit of open files is too low for --max-clients says so before it is reached.
-void TakeAllDescriptors(int max_clients) {
+void TakeAllDescriptors(WorkerOptions& options) {
   const int limit = RaiseDescriptorLimit();
-  if (DescriptorsForClients(limit) >= max_clients) return;
+  options.link_descriptors_below = DescriptorsForLinks(limit);
+  if (DescriptorsForClients(limit) >= options.max_clients) return;
   LogWarning("listen", "not all clients that --max-clients permits will be accepted: raise the limit of open files",
-             {{"max_clients", max_clients}, {"accepted", DescriptorsForClients(limit)}, {"open_files", limit}});
+             {{"max_clients", options.max_clients}, {"accepted", DescriptorsForClients(limit)}, {"open_files", limit}});
 }
 
 int Fail(const absl::Status& status) {
@@ -187,7 +188,7 @@ int Main(int argc, char** argv) {
   const ShutdownSignals signals;
   const std::unique_ptr<Logging> logging =
       StartLogging({ParseLogFormat(options.log_format), ParseLogLevel(options.log_level)});
-  TakeAllDescriptors(options.worker.max_clients);
+  TakeAllDescriptors(options.worker);
   HealthService health;
   health.SetServing(kHealthProcess, true);
   health.SetServing(kHealthLiveness, true);

@@ -89,8 +89,22 @@ absl::Status ListenError(const ListenAddress& address, int error) {
 }
 
 absl::Status ConnectError(const Endpoint& endpoint, int error) {
-  return absl::Status(absl::ErrnoToStatusCode(error),
-                      "cannot connect to " + ToString(endpoint) + ": " + ErrnoText(error));
+  absl::StatusCode code = absl::ErrnoToStatusCode(error);
+  std::string why = ErrnoText(error);
+  switch (error) {
+    case EADDRNOTAVAIL:
+      why = "no local port is free";
+      [[fallthrough]];
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      code = absl::StatusCode::kResourceExhausted;
+      break;
+    default:
+      break;
+  }
+  return absl::Status(code, "cannot connect to " + ToString(endpoint) + ": " + why);
 }
 
 constexpr int kSocketType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -144,11 +158,12 @@ Fd AcceptTcp(const Fd& listener, int& error) {
   return socket;
 }
 
-absl::StatusOr<Fd> ConnectTcp(const Endpoint& endpoint) {
+absl::StatusOr<Fd> ConnectTcp(const Endpoint& endpoint, int below) {
   const SocketAddress where = MakeAddress(endpoint.ip, endpoint.port);
   if (where.family() == AF_UNSPEC) return ConnectError(endpoint, EINVAL);
   Fd socket(::socket(where.family(), kSocketType, 0));
   if (!socket.valid()) return ConnectError(endpoint, errno);
+  if (socket.get() >= below) return ConnectError(endpoint, EMFILE);
   SetNoDelay(socket);
   // EINTR: a non-blocking connect goes on by itself, as with EINPROGRESS.
   if (connect(socket.get(), where.get(), where.length) != 0 && errno != EINPROGRESS && errno != EINTR) {

@@ -4,6 +4,7 @@
 // Errors: an absl::Status whose message is a sentence for the user: what failed, at which address, why, and what to do.
 #pragma once
 
+#include <limits>
 #include <string>
 
 #include "absl/status/status.h"
@@ -51,8 +52,11 @@ Endpoint PeerEndpoint(const Fd& socket);
 Fd AcceptTcp(const Fd& listener, int& error);
 
 // Begins to connect, with TCP_NODELAY set. The socket becomes writable when the outcome is known: then ask
-// ConnectResult. Fails at once when the kernel can tell at once (no route, no descriptors).
-absl::StatusOr<Fd> ConnectTcp(const Endpoint& endpoint);
+// ConnectResult. Fails at once when the kernel can tell at once (no route), or when this host lacks something, which
+// says nothing about the peer: kResourceExhausted (no descriptor, memory or local port is free). So it does when the
+// descriptor would have a number from `below` on: numbers are given from the lowest on, so fewer than what is beyond
+// `below` are free then.
+absl::StatusOr<Fd> ConnectTcp(const Endpoint& endpoint, int below = std::numeric_limits<int>::max());
 
 // The outcome of ConnectTcp once the socket has become writable: OK, or "cannot connect to 10.0.0.1:6379: connection
 // refused". Reading it clears it.

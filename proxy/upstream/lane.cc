@@ -70,7 +70,9 @@ void Lane::Flush() {
 
 void Lane::Connect() {
   link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
-  if (const absl::Status status = link_->Connect(options_.redis); !status.ok()) return Broken(status);
+  if (const absl::Status status = link_->Connect(options_.redis, options_.descriptors_below); !status.ok()) {
+    return Broken(status);
+  }
   link_->SetUnacknowledgedLimit(options_.unacknowledged_limit);
 }
 

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -71,7 +72,7 @@ class Lane final : private Link::Owner {
     virtual void OnLaneDirty(Lane& lane) = 0;
     // Redis has answered something.
     virtual void OnLaneAnswered(const Lane& lane) = 0;
-    // The connection could not be made, or broke.
+    // The connection could not be made, or broke. kResourceExhausted: for want of something here, not by redis.
     virtual void OnLaneBroken(const absl::Status& why) = 0;
     // Whether the server wants a client to authenticate that has not.
     virtual void OnLaneLearnedAuthentication(bool required) = 0;
@@ -88,6 +89,7 @@ class Lane final : private Link::Owner {
     uint32_t preamble_replies;  // to them, none of which may be an error
     bool anonymous = false;     // its riders have not authenticated: find out whether they would have to
     Duration unacknowledged_limit;
+    int descriptors_below = std::numeric_limits<int>::max();  // as for ConnectTcp
   };
 
   Lane(Poller& poller, Host& host, Options options);

@@ -9,8 +9,8 @@
 
 namespace hive::proxy {
 
-absl::Status Link::Connect(const Endpoint& redis) {
-  absl::StatusOr<Fd> socket = ConnectTcp(redis);
+absl::Status Link::Connect(const Endpoint& redis, int below) {
+  absl::StatusOr<Fd> socket = ConnectTcp(redis, below);
   if (!socket.ok()) return socket.status();
   SetKeepAlive(*socket);
   redis_ = redis;

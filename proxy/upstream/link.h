@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <string_view>
 
@@ -40,8 +41,9 @@ class Link final : private Poller::Handler {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  // Begins to connect; OnLinkUp or OnLinkDown follows in a later turn. An error: it is down already, nothing follows.
-  [[nodiscard]] absl::Status Connect(const Endpoint& redis);
+  // Begins to connect; OnLinkUp or OnLinkDown follows in a later turn. An error: it is down already, nothing follows;
+  // kResourceExhausted: for want of something here, which says nothing about redis. `below`: as for ConnectTcp.
+  [[nodiscard]] absl::Status Connect(const Endpoint& redis, int below = std::numeric_limits<int>::max());
 
   // From now on it is down when the server's host has acknowledged nothing of what was sent for so long.
   void SetUnacknowledgedLimit(Duration limit) { hive::SetUnacknowledgedLimit(fd_, limit); }

@@ -58,7 +58,7 @@ bool Acceptor::IsScarce() {
 
 void Acceptor::Pause(int error) {
   if (loop_.now() >= next_complaint_) {
-    next_complaint_ = loop_.now() + kAcceptComplaintInterval;
+    next_complaint_ = loop_.now() + kComplaintInterval;
     LogWarning("listen", "no new clients for the moment: raise the limit of open files, or lower --max-clients",
                {{"why", ErrnoText(error)}});
   }

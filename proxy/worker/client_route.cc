@@ -44,8 +44,14 @@ bool Client::WantsToMove() const {
 }
 
 void Client::OpenLink() {
+  if (!loop_.may_open_links()) return;
   link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
-  if (const absl::Status status = link_->Connect(loop_.leader().redis); !status.ok()) return OnLinkDown(status);
+  const absl::Status status = link_->Connect(loop_.leader().redis, loop_.options().link_descriptors_below);
+  if (absl::IsResourceExhausted(status)) {  // tried again on the next tick
+    link_.reset();
+    return loop_.NoteExhausted(status);
+  }
+  if (!status.ok()) return OnLinkDown(status);
   link_->SetUnacknowledgedLimit(loop_.unacknowledged_limit());
 }
 

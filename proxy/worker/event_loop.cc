@@ -98,6 +98,14 @@ void EventLoop::SuspectLeader() {
   probe_.Start(linked_.redis, /*read_commands=*/probe_.running());
 }
 
+void EventLoop::NoteExhausted(const absl::Status& why) {
+  exhausted_at_ = now();
+  if (now() < next_complaint_) return;
+  next_complaint_ = now() + kComplaintInterval;
+  LogWarning("leader", "commands wait for a connection: raise the limit of open files, or lower --max-clients",
+             {{"why", std::string(why.message())}});
+}
+
 void EventLoop::OnCommands(std::shared_ptr<const resp::CommandTable> commands) {
   commands_ = std::move(commands);
   if (acks_) acks_->UseShardedPublish(commands_->Find("spublish") != nullptr);
@@ -181,13 +189,15 @@ Lane& EventLoop::LaneFor(const Settings& settings) {
     if (keyed.key.MeansTheSame(settings)) return *keyed.lane;
   }
   const Settings::Replay preamble = settings.MakeLaneReplay();
+  const int descriptors_below = lanes_.size() < kLanesSetAside ? INT_MAX : options_.link_descriptors_below;
   lanes_.push_back(
       {settings.ForLane(), std::make_unique<Lane>(poller_, static_cast<Lane::Host&>(*this),
                                                   Lane::Options{.redis = linked_.redis,
                                                                 .preamble = preamble.requests,
                                                                 .preamble_replies = preamble.replies,
                                                                 .anonymous = !settings.authenticated(),
-                                                                .unacknowledged_limit = unacknowledged_limit()})});
+                                                                .unacknowledged_limit = unacknowledged_limit(),
+                                                                .descriptors_below = descriptors_below})});
   if (!sweep_.running()) sweep_.StartIn(kLaneLinger);
   return *lanes_.back().lane;
 }
@@ -230,7 +240,10 @@ void EventLoop::OnLaneAnswered(const Lane& lane) {
   }
 }
 
-void EventLoop::OnLaneBroken(const absl::Status&) { SuspectLeader(); }
+void EventLoop::OnLaneBroken(const absl::Status& why) {
+  if (absl::IsResourceExhausted(why)) return NoteExhausted(why);
+  SuspectLeader();
+}
 
 void EventLoop::SetWaiting(Client* client, bool waiting) {
   if (waiting == (client->waiting_list != nullptr)) return;

@@ -64,6 +64,11 @@ class EventLoop final : private Lane::Host {
   const Leadership& leader() const { return linked_; }
   // The leader's redis has closed a link, or says that it does not lead: it must show itself a master again.
   void SuspectLeader();
+  // Whether a client may try to open a link of its own. Not once this turn has shown that there is no room for any:
+  // those who wait for one are many, and try again on the next tick.
+  bool may_open_links() const { return exhausted_at_ != now(); }
+  // A connection to redis could not be made for want of something here: says nothing about redis.
+  void NoteExhausted(const absl::Status& why);
   // The leader's redis has answered somebody.
   void NoteAnswer() { last_answer_ = now(); }
   Instant last_answer() const { return last_answer_; }
@@ -127,6 +132,8 @@ class EventLoop final : private Lane::Host {
   bool verified_ = false;    // ... and it has said that it is a master
   Instant last_answer_{};
   Instant former_last_answer_{};
+  Instant exhausted_at_{};
+  Instant next_complaint_{};
   LeaderProbe probe_;
   std::unique_ptr<WriteAcks> acks_;
   Timer patience_;  // with the former leader's redis, after a handover

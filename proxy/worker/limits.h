@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -83,16 +84,24 @@ inline constexpr int kAcceptsPerTurn = 64;
 // Of so many descriptors that the process may have, clients get these. The rest is set aside: for what clients that are
 // there need towards redis, for finding out whether the leader leads, for the watch. A quarter, within reason.
 constexpr int DescriptorsForClients(int limit) { return limit - std::clamp(limit / 4, std::min(limit / 2, 32), 1024); }
+// Clients' own links get half of those set aside, too: whoever was let in, can have what it asks for. What is then left
+// is for lanes, the probe of the leader, --write-acks and the watch, without which nobody is served.
+constexpr int DescriptorsForLinks(int limit) { return limit - (limit - DescriptorsForClients(limit)) / 2; }
 
 // With none left but those that are set aside, or out of memory, no connections are accepted for so long.
 inline constexpr Duration kAcceptPause = Millis(100);
-// ... which is told in the log no oftener than this.
-inline constexpr Duration kAcceptComplaintInterval = Seconds(10);
+// That such things lack is told in the log no oftener than this.
+inline constexpr Duration kComplaintInterval = Seconds(10);
+
+// Lanes of a loop that may use what is left: more than there are mostly. Whoever selects one database after the other
+// has lanes beyond them, which must do with what there is for links.
+inline constexpr size_t kLanesSetAside = 8;
 
 // What the flags say.
 struct WorkerOptions {
   Duration hold_timeout = Seconds(10);
   int max_clients = 10000;                     // of the process
+  int link_descriptors_below = INT_MAX;        // for clients' own links
   uint64_t hold_memory = 256ull << 20;         // bytes, of this event loop: its share of --hold-memory
   uint64_t client_output_limit = 64ull << 20;  // bytes
   int write_acks = 0;                          // replicas that must confirm a write; 0: none

@@ -98,6 +98,27 @@ class ManyClients(rig.Rig):
         """It was accepted, so it must be served, though what it asks takes a connection to redis."""
         self.exhausted(clients_have_sent=False)
 
+    def test_descriptors_exhausted_by_connections_to_redis(self):
+        """Subscribers need one each, beside their client's: those for which there is none wait, or are turned away; nobody else is
+        kept from the leader."""
+        self.start(descriptors=100)
+        early = self.connect()
+        self.assertEqual(early.command("PING"), "PONG")
+        crowd = [self.raw(timeout=0.2) for _ in range(200)]
+        for client in crowd:
+            client.sendall(resp.encode("SUBSCRIBE", "channel"))
+        wait_until(lambda: self.logged("no new clients for the moment"), 5, "the proxy to complain")
+        time.sleep(0.3)
+        begin = time.monotonic()
+        for i in range(100):
+            self.assertEqual(early.command("SET", "early", i), "OK")
+            time.sleep(0.005)
+        self.assertLess(time.monotonic() - begin, 2.5)
+        self.assertLess(self.proxy.cpu_share(0.5), _IDLE_CPU)
+        for client in crowd:
+            client.close()
+        wait_until(self.serves_new, 5, "new clients to be accepted again")
+
     def test_leader_comes_back_while_descriptors_are_exhausted(self):
         """The proxy needs some itself, to find out whether the leader leads: they are set aside."""
         self.start(descriptors=100)

@@ -85,6 +85,10 @@ class ProxyTest : public testing::Test {
                                           "--threads=1",
                                           "--log-level=debug"};
     arguments.insert(arguments.end(), more.begin(), more.end());
+    if (open_files_ > 0) {
+      const std::string limit = std::to_string(open_files_);
+      arguments.insert(arguments.begin(), {"prlimit", "--nofile=" + limit + ":" + limit});
+    }
     proxy_process_ = std::make_unique<ChildProcess>(arguments, folder_ + "/proxy.log");
   }
 
@@ -144,6 +148,7 @@ class ProxyTest : public testing::Test {
   }
 
   Endpoint proxy_, health_, coordinator_, other_coordinator_, redis_a_, redis_b_;
+  int open_files_ = 0;  // not 0: as many may the proxy have
   std::string folder_;
   std::unique_ptr<ChildProcess> a_, b_, proxy_process_;
   std::unique_ptr<FakeWatch> watch_;
