@@ -17,7 +17,8 @@ JUDGED = "64 B"
 
 @dataclass(frozen=True)
 class Sample:
-    """`per_client`: bytes that the process grew by, for each client, since it had none; `used`: a key of USES, the largest so far."""
+    """`per_client`: bytes that the process grew by for each of `clients` more, with half as many there already; `used`: a key of USES, the
+    largest so far."""
     contender: str
     round: int
     clients: int
@@ -46,15 +47,18 @@ def measure(competing, clients, rounds, settle):
 
 
 def _with_clients(contender, clients, number, settle):
-    time.sleep(settle)
-    before = resident_bytes(contender.process.pid)
+    """The first clients live in what the process had allocated and freed while it started: hundreds of KiB that are resident already.
+    They are not counted."""
     connections, samples = [], []
     try:
-        for _ in range(clients):
-            connections.append(socket.create_connection(contender.endpoint, 10))
+        _connect(contender, clients // 2, connections)
+        for size in USES.values():
+            _use(connections, size)
+        time.sleep(settle)
+        before = resident_bytes(contender.process.pid)
+        _connect(contender, clients, connections)
         for used, size in USES.items():
-            for connection in connections:
-                _write_and_read(connection, f"memory:{size}", b"x" * size)
+            _use(connections, size)
             time.sleep(settle)
             grown = resident_bytes(contender.process.pid) - before
             samples.append(Sample(contender.name, number, clients, used, grown / clients))
@@ -62,6 +66,16 @@ def _with_clients(contender, clients, number, settle):
         for connection in connections:
             connection.close()
     return samples
+
+
+def _connect(contender, count, connections):
+    for _ in range(count):
+        connections.append(socket.create_connection(contender.endpoint, 10))
+
+
+def _use(connections, size):
+    for connection in connections:
+        _write_and_read(connection, f"memory:{size}", b"x" * size)
 
 
 def _write_and_read(connection, key, value):
@@ -84,4 +98,4 @@ def _clients_that_fit():
     """A proxy may need two descriptors for each; it inherits our limit, which we raise as far as we may."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(1, (hard - 200) // 3)
+    return max(2, (hard - 200) // 4)

@@ -27,7 +27,7 @@ class Verdicts:
         return str(BARS[name]), verdict
 
     def summary(self):
-        missed = [f"{bar.name} ({bar.judged(values):.3g}{bar.unit}, bar {bar})"
+        missed = [f"{bar.name} ({bar.judged(values):.4g}{bar.unit}, bar {bar})"
                   for bar, values, verdict in self.all if verdict == "missed"]
         met = sum(verdict == "met" for _, _, verdict in self.all)
         return f"{met} of {len(self.all)} bars met." + (f" Missed: {'; '.join(missed)}." if missed else "")
