@@ -251,7 +251,21 @@ void Session::LinkOpened() {
   link_up_ = true;
   on_lane_ = false;
   Settings::Replay replay = settings_.MakeReplay();
-  replay_ = {std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels};
+  replay_ = {ReplayStep::kSettings, std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels};
+  ContinueReplay();
+}
+
+// The open transaction is begun again before its commands follow: behind a MULTI that failed they would run one by one.
+void Session::ContinueReplay() {
+  while (!replay_.done() && replay_.step_done()) {
+    const ReplayStep step = replay_.step;
+    replay_ = {};
+    if (step == ReplayStep::kSettings && MayRepeatTransaction()) {
+      replay_ = {ReplayStep::kMulti, resp::MakeRequest({"MULTI"}), 0, 1, 1, 0};
+    } else if (step == ReplayStep::kMulti) {
+      replay_ = {ReplayStep::kQueued, std::string(queued_.requests()), 0, queued_.count(), 0, 0};
+    }
+  }
 }
 
 std::string_view Session::ToSend(const Gates& gates, uint32_t commands) {
@@ -346,6 +360,7 @@ bool Session::ExpireHeld(Duration hold_timeout, Instant now) {
   SkipAnsweredHere();
   EmitDueReplies();
   front_ = tail_;
+  queued_.Clear();
   return end_link;
 }
 

@@ -205,7 +205,9 @@ class Session {
   bool idle() const { return queue_.empty() && body_ == BodyState::kNone && !reply_begun_; }
 
   // Bytes of memory that this client's queue takes: its share of --hold-memory.
-  size_t memory() const { return requests_.size() + queue_.size() * sizeof(Command); }
+  size_t memory() const {
+    return requests_.size() + queue_.size() * sizeof(Command) + queued_.memory() + replay_.requests.size();
+  }
   const Settings& settings() const { return settings_; }
 
  private:
@@ -234,17 +236,28 @@ class Session {
     bool prefaced : 1 = false;     // WAIT: something is written in front of it, whose reply the client does not see
     bool preface_due : 1 = false;  // ... and has not come
   };
-  // Confirmations and the like of what LinkOpened sent.
+  // What makes a new link mean the same, in steps; the next one is sent once this one has been answered.
+  enum class ReplayStep : uint8_t {
+    kSettings,
+    kMulti,   // of the transaction that is open
+    kQueued,  // the commands in it that the client knows to be queued
+    kDone,
+  };
   struct ReplayState {
+    ReplayStep step = ReplayStep::kDone;
     std::string requests;
     size_t sent = 0;
-    uint32_t replies = 0;
+    uint32_t replies = 0;  // as in Settings::Replay: those that are still to come
     uint32_t essential = 0;
     uint32_t channels = 0;
-    bool done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
+    bool step_done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
+    bool done() const { return step == ReplayStep::kDone; }
   };
 
   bool HoldsNothing() const;
+  void ContinueReplay();
+  // Whether the open transaction, of which nothing was executed, can be queued once more on another link.
+  bool MayRepeatTransaction() const { return front_.open && !front_.watching && !front_.lost && queued_.whole(); }
   Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
   void Enqueue(const Command& command);
   bool MayPreface(const Command& command) const;
@@ -261,6 +274,8 @@ class Session {
   ReplyDecision JudgeFront(const ReplyHead& head, Confirmation confirmation);
   ReplyAction JudgeWrite(const ReplyHead& head, Confirmation confirmation) const;
   ReplyDecision JudgeUnexecuted(std::string_view error);
+  ReplyDecision JudgeExecAbort(std::string_view error);
+  ReplyDecision BeginDemotion();
   ReplyDecision JudgeWhileDemoted(const ReplyHead& head);
   ReplyDecision Confirm(const ReplyHead& head, std::string_view kind);
   ReplyDecision Replace(LocalReply reply);
@@ -269,6 +284,7 @@ class Session {
   static bool IsWait(const Command& command);
   bool MayGetMessages() const;
   void Answered(bool is_error);
+  void KeepTransaction(const Command& command, bool is_error, bool was_open);
   void RememberSettings(const Command& command);
   void CheckOpaque();
 
@@ -282,8 +298,9 @@ class Session {
   size_t sent_whole_ = 0;  // bytes of requests_ that belong to them
   size_t sent_bytes_ = 0;  // bytes of requests_ that were sent; more than sent_whole_ within a command
 
-  Transaction front_;  // behind what was answered
-  Transaction tail_;   // behind everything in the queue
+  Transaction front_;      // behind what was answered
+  Transaction tail_;       // behind everything in the queue
+  QueuedCommands queued_;  // of front_
   Settings settings_;
   ReplayState replay_;
   std::string local_replies_;

@@ -27,7 +27,10 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
       oldest = false;
     }
   }
-  if (front_.open || front_.watching) front_.lost = true;
+  if ((front_.open || front_.watching) && !MayRepeatTransaction()) {
+    front_.lost = true;
+    queued_.Clear();
+  }
   Reclassify();
   RebuildRequests(now);
   SkipAnsweredHere();

@@ -104,6 +104,7 @@ ReplyDecision Session::Confirm(const ReplyHead& head, std::string_view kind) {
   if (!head.complete) return {ReplyAction::kNeedMore};
   if (replay_.channels > 0) {
     --replay_.channels;
+    ContinueReplay();
     return {ReplyAction::kSwallow};
   }
   // The server unsubscribed by itself.
@@ -131,10 +132,14 @@ ReplyDecision Session::Confirm(const ReplyHead& head, std::string_view kind) {
 
 ReplyDecision Session::JudgeReplay(const ReplyHead& head) {
   const bool is_error = IsErrorType(head.type);
+  const bool transaction = replay_.step == ReplayStep::kMulti || replay_.step == ReplayStep::kQueued;
+  if (is_error && transaction && SaysNotLeading(head.error)) return {ReplyAction::kDropLink, true};
   // The user was deleted, lost a permission, or has another password here: the connection cannot be made the same.
+  // (What cannot be queued here makes EXEC fail.)
   if (is_error && (replay_.essential > 0 || replay_.replies == 0)) return {ReplyAction::kClose};
   if (replay_.essential > 0) --replay_.essential;
   if (replay_.replies > 0) --replay_.replies;
+  ContinueReplay();
   return {ReplyAction::kSwallow};
 }
 
@@ -162,15 +167,10 @@ ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmati
   if (reply_is_error_ && (SaysNotLeading(head.error) || (command.blocks && SaysUnblocked(head.error)))) {
     return JudgeUnexecuted(head.error);
   }
-  reply_is_push_ = false;
   if (command.connection == ConnectionCommand::kExec && reply_is_error_ && head.error.starts_with("EXECABORT")) {
-    // "EXECABORT Transaction discarded because of: READONLY ...", or a command was refused so before.
-    const bool not_leading = front_.refused || head.error.find("READONLY") != std::string_view::npos;
-    ReplyDecision decision;
-    if (not_leading && front_.watching) decision = Replace(LocalReply::kExecNull);
-    decision.leader_refused = not_leading;
-    return decision;
+    return JudgeExecAbort(head.error);
   }
+  reply_is_push_ = false;
   if (on_lane_ && command.connection == ConnectionCommand::kClientGetName && !reply_is_error_) return ReplaceName();
   if (command.discard_instead && !reply_is_error_) return Replace(LocalReply::kExecAborted);
   if (command.effect != resp::Effect::kWrite || command.queued) return {ReplyAction::kRelay};
@@ -201,7 +201,8 @@ bool Session::IsWait(const Command& command) {
 ReplyDecision Session::JudgeUnexecuted(std::string_view error) {
   Command& command = queue_.front();
   ReplyDecision decision;
-  if (command.queued) {
+  const bool kept = MayRepeatTransaction() && !command.streamed && body_ != BodyState::kSending;
+  if (command.queued && !kept) {
     // Its EXEC fails, here or on the server; until then the client sees a transaction like any other.
     reply_is_push_ = false;
     front_.refused = true;
@@ -213,11 +214,30 @@ ReplyDecision Session::JudgeUnexecuted(std::string_view error) {
     reply_is_push_ = false;
     decision = Replace(LocalReply::kTooLarge);
   } else {
-    demoted_ = true;
-    refused_ = 1;
-    decision.action = DropLinkWhenAllRefused();
+    return BeginDemotion();
   }
   decision.leader_refused = true;
+  return decision;
+}
+
+ReplyDecision Session::BeginDemotion() {
+  demoted_ = true;
+  refused_ = 1;
+  return {DropLinkWhenAllRefused(), true};
+}
+
+// The transaction of the oldest command, EXEC, was not executed.
+ReplyDecision Session::JudgeExecAbort(std::string_view error) {
+  // "EXECABORT Transaction discarded because of: READONLY ...", or a command was refused so before.
+  constexpr std::string_view kBecauseOf = "because of: ";
+  const size_t reason = error.find(kBecauseOf);
+  const bool not_leading =
+      front_.refused || (reason != std::string_view::npos && SaysNotLeading(error.substr(reason + kBecauseOf.size())));
+  if (not_leading && MayRepeatTransaction()) return BeginDemotion();
+  reply_is_push_ = false;
+  ReplyDecision decision;
+  if (not_leading && front_.watching) decision = Replace(LocalReply::kExecNull);
+  decision.leader_refused = not_leading;
   return decision;
 }
 
@@ -248,13 +268,29 @@ ReplyAction Session::DropLinkWhenAllRefused() {
 void Session::Answered(bool is_error) {
   const Command command = queue_.front();
   const bool no_transaction = command.connection == ConnectionCommand::kMulti && is_error;
-  if (!no_transaction) Advance(front_, command.connection, resp::Refusal::kNone);
+  if (!no_transaction) {
+    const bool was_open = front_.open;
+    Advance(front_, command.connection, resp::Refusal::kNone);
+    if (was_open || front_.open) KeepTransaction(command, is_error, was_open);
+  }
   if (!is_error && command.connection == ConnectionCommand::kClientIdentity) keeps_own_ = true;
   if (!is_error && !command.queued) RememberSettings(command);
   PopFront();
   if (no_transaction) Reclassify();
   EmitDueReplies();
   CheckOpaque();
+}
+
+// So that it can be queued again on the next link, were this one to end before EXEC.
+void Session::KeepTransaction(const Command& command, bool is_error, bool was_open) {
+  if (front_.open && !was_open && !front_.watching) {
+    queued_.Begin();
+  } else if (!front_.open || is_error || command.streamed) {
+    // With an error in it, it ends in EXECABORT whatever becomes of its link.
+    queued_.Clear();
+  } else {
+    queued_.Add(requests_.view().substr(0, command.size));
+  }
 }
 
 void Session::RememberSettings(const Command& command) {

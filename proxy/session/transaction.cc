@@ -1,5 +1,7 @@
 #include "proxy/session/transaction.h"
 
+#include "proxy/session/byte_queue.h"
+
 namespace hive::proxy {
 namespace {
 
@@ -106,6 +108,17 @@ Passage Advance(Transaction& transaction, ConnectionCommand command, resp::Refus
     default:
       return {};
   }
+}
+
+void QueuedCommands::Clear() {
+  // Of small ones the room stays, for clients that run transaction by transaction.
+  if (requests_.capacity() > ByteQueue::kKeptWhenEmpty) {
+    std::string().swap(requests_);
+  } else {
+    requests_.clear();
+  }
+  count_ = 0;
+  whole_ = false;
 }
 
 }  // namespace hive::proxy

@@ -1,16 +1,20 @@
 // Where a client stands between WATCH, MULTI and EXEC, and what becomes of its transaction when the leader changes.
 // PURE.
 //
-// The server holds a transaction in the connection. When that connection ends before EXEC was sent, nothing of it was
-// executed, and nothing of it ever must be: commands behind the lost MULTI would run one by one. So the rest of the
-// transaction is answered here, as the server would: +QUEUED, and at EXEC "nothing was done" - null after WATCH, as if
-// a watched key had changed, which clients that WATCH repeat anyway; else -EXECABORT.
+// The server holds a transaction in the connection. When that connection ends before EXEC was executed, nothing of it
+// was. Then all of it is queued once more on the next one, if its commands were kept; else nothing of it ever must be
+// executed: commands behind the lost MULTI would run one by one. So the rest of a lost transaction is answered here, as
+// the server would: +QUEUED, and at EXEC "nothing was done" - null after WATCH, as if a watched key had changed, which
+// clients that WATCH repeat anyway; else -EXECABORT.
 //
 // Thread rule: value types.
 // docs: docs/proxy.md, "When the leader changes".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "proxy/resp/command_facts.h"
 
@@ -50,6 +54,7 @@ struct Transaction {
   bool changes_connection = false;  // a queued command will change what the connection means
   bool unpairs = false;             // ... so that replies can no longer be told apart (SUBSCRIBE, MONITOR)
   bool refused = false;             // the server refused to queue a command since it does not lead: EXEC will fail
+                                    // (when that command could not be kept)
 
   friend bool operator==(const Transaction&, const Transaction&) = default;
 };
@@ -65,5 +70,35 @@ struct Passage {
 
 // Takes the client's next command. `refusal`: whether the proxy refuses it.
 Passage Advance(Transaction& transaction, resp::ConnectionCommand command, resp::Refusal refusal);
+
+// Commands of one open transaction that are kept, so that it can be queued again: as much as one command may have.
+inline constexpr size_t kKeptTransactionBytes = 256 * 1024;
+
+// The commands behind an open MULTI to which the server has said +QUEUED.
+class QueuedCommands {
+ public:
+  // MULTI was answered.
+  void Begin() { whole_ = true; }
+  // A command was queued.
+  void Add(std::string_view request) {
+    if (!whole_) return;
+    if (requests_.size() + request.size() > kKeptTransactionBytes) return Clear();
+    requests_ += request;
+    ++count_;
+  }
+  // The transaction is over, or cannot be queued again.
+  void Clear();
+
+  // Whether they are all there.
+  bool whole() const { return whole_; }
+  std::string_view requests() const { return requests_; }
+  uint32_t count() const { return count_; }
+  size_t memory() const { return requests_.size(); }
+
+ private:
+  std::string requests_;
+  uint32_t count_ = 0;
+  bool whole_ = false;
+};
 
 }  // namespace hive::proxy

@@ -176,7 +176,7 @@ TEST_F(LeaderChangeTest, NothingIsSentBeforeTheNewLeaderIsAMaster) {
   EXPECT_EQ(client.Reply(500), "+OK\r\n");
 }
 
-TEST_F(LeaderChangeTest, TransactionsAreAborted) {
+TEST_F(LeaderChangeTest, TransactionsGoOnUnlessTheyWatch) {
   StartAll();
   RespClient multi(proxy_);
   RespClient watching(proxy_);
@@ -189,8 +189,8 @@ TEST_F(LeaderChangeTest, TransactionsAreAborted) {
   Crash();
   Switch();
   EXPECT_EQ(multi.Command({"INCR", "k"}), "+QUEUED\r\n");
-  EXPECT_TRUE(multi.Command({"EXEC"}).starts_with("-EXECABORT"));
-  EXPECT_EQ(watching.Command({"GET", "k"}), "$-1\r\n");
+  EXPECT_EQ(multi.Command({"EXEC"}), "*2\r\n:1\r\n:2\r\n");
+  EXPECT_EQ(watching.Command({"GET", "k"}), "$1\r\n2\r\n");
   EXPECT_EQ(watching.Command({"MULTI"}), "+OK\r\n");
   EXPECT_EQ(watching.Command({"INCR", "k"}), "+QUEUED\r\n");
   EXPECT_EQ(watching.Command({"EXEC"}), "*-1\r\n");
@@ -201,7 +201,7 @@ TEST_F(LeaderChangeTest, TransactionsAreAborted) {
     EXPECT_EQ(client->Reply(), "+QUEUED\r\n");
     EXPECT_TRUE(client->Reply().starts_with("*1\r\n:"));
   }
-  EXPECT_EQ(multi.Command({"GET", "k"}), "$1\r\n3\r\n");
+  EXPECT_EQ(multi.Command({"GET", "k"}), "$1\r\n5\r\n");
 }
 
 TEST_F(LeaderChangeTest, SubscribersAreSubscribedAgain) {

@@ -510,31 +510,185 @@ TEST(Hold, IsWorthWaitingForOnlyWhileRepliesAreDue) {
 
 // --- MULTI and WATCH ---
 
-TEST(Transaction, OpenIsAborted) {
+constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
+
+TEST(Transaction, OpenIsQueuedOnceMoreAndTheClientHearsNothingTwice) {
   for (const LinkEnd end : kEveryEnd) {
     Harness h;
-    h.Client("MULTI\r\nINCR k\r\n");
+    h.Client("MULTI\r\nINCR a\r\nINCR b\r\n");
     h.Sent();
     h.Server("+OK\r\n+QUEUED\r\n");
-    h.Out();
+    EXPECT_EQ(h.Out(), "+OK\r\n+QUEUED\r\n");
     ASSERT_TRUE(h.End(end));
-    h.Client("INCR k\r\nWATCH k\r\nMULTI\r\nEXEC\r\nGET k\r\n");
-    EXPECT_EQ(h.Out(),
-              "+QUEUED\r\n-ERR WATCH inside MULTI is not allowed\r\n-ERR MULTI calls can not be nested\r\n"
-              "-EXECABORT Transaction discarded because of previous errors.\r\n");
+    h.Client("INCR c\r\n");
     h.Link();
-    EXPECT_EQ(h.Sent(), "GET k\r\n");
+    EXPECT_EQ(h.Sent(Harness::kHold), kMulti);  // nothing rides behind a MULTI that may fail
+    EXPECT_EQ(h.Sent(), "");
+    h.Server("+OK\r\n");
+    EXPECT_EQ(h.Sent(), "INCR a\r\n");
+    h.Client("EXEC\r\nGET a\r\n");
+    EXPECT_EQ(h.Sent(), "");
+    h.Server("+QUEUED\r\n");
+    EXPECT_EQ(h.Out(), "");
+    EXPECT_EQ(h.Sent(Harness::kHold), "INCR b\r\nINCR c\r\n");
+    EXPECT_EQ(h.Sent(), "EXEC\r\nGET a\r\n");
+    h.Server("+QUEUED\r\n+QUEUED\r\n*3\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n");
+    EXPECT_EQ(h.Out(), "+QUEUED\r\n+QUEUED\r\n*3\r\n:1\r\n:1\r\n:1\r\n$1\r\n1\r\n");
+    EXPECT_TRUE(h.session.idle());
+    EXPECT_EQ(h.session.memory(), 0u);
   }
 }
 
-TEST(Transaction, DiscardedOneIsOver) {
+TEST(Transaction, OpenIsQueuedBehindItsSettings) {
+  Harness h;
+  h.Client("SELECT 3\r\nCLIENT SETNAME me\r\nMULTI\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+OK\r\n+OK\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("INCR k\r\nEXEC\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$6\r\nCLIENT\r\n$7\r\nSETNAME\r\n$2\r\nme\r\n");
+  h.Server("+OK\r\n+OK\r\n");
+  EXPECT_EQ(h.Sent(), kMulti);
+  h.Server("+OK\r\n");
+  EXPECT_EQ(h.Sent(), "INCR k\r\nEXEC\r\n");
+}
+
+TEST(Transaction, OpenSurvivesAnyNumberOfLeaders) {
+  Harness h;
+  h.Client("MULTI\r\nINCR a\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n");
+  h.Out();
+  for (int answered = 0; answered < 2; ++answered) {
+    ASSERT_TRUE(h.End(LinkEnd::kCrashed));
+    h.Link();
+    EXPECT_EQ(h.Sent(), kMulti);
+    if (answered == 0) continue;
+    h.Server("+OK\r\n");
+    EXPECT_EQ(h.Sent(), "INCR a\r\n");
+  }
+  ASSERT_TRUE(h.End(LinkEnd::kNotReady));
+  h.Client("DISCARD\r\n");
+  h.Link();
+  h.Sent();
+  h.Server("+OK\r\n");
+  h.Sent();
+  h.Server("+QUEUED\r\n");
+  EXPECT_EQ(h.Sent(), "DISCARD\r\n");
+  h.Server("+OK\r\n");
+  EXPECT_EQ(h.Out(), "+OK\r\n");
+}
+
+TEST(Transaction, WhatTheNewLeaderDoesNotQueueFailsAtExec) {
+  Harness h;
+  h.Client("MULTI\r\nSET k v\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("EXEC\r\n");
+  h.Link();
+  h.Sent();
+  h.Server("+OK\r\n");
+  h.Sent();
+  h.Server("-OOM command not allowed\r\n");
+  EXPECT_EQ(h.Sent(), "EXEC\r\n");
+  h.Server("-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_EQ(h.Out(), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+TEST(Transaction, MultiThatTheNewLeaderRefusesCloses) {
+  Harness h;
+  h.Client("MULTI\r\nSET k v\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Link();
+  h.Sent();
+  EXPECT_FALSE(h.Server("-NOPERM this user has no permissions to run the 'multi' command\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kClose);
+}
+
+TEST(Transaction, NewLeaderThatDoesNotLeadEitherIsLeftForTheNext) {
+  Harness h;
+  h.Client("MULTI\r\nSET k v\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n");
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Link();
+  h.Sent();
+  h.Server("+OK\r\n");
+  h.Sent();
+  EXPECT_FALSE(h.Server("-READONLY no\r\n"));
+  EXPECT_EQ(h.last.action, ReplyAction::kDropLink);
+  EXPECT_TRUE(h.last.leader_refused);
+  ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Link();
+  EXPECT_EQ(h.Sent(), kMulti);
+}
+
+TEST(Transaction, TooLargeToBeKeptIsAborted) {
+  Harness h;
+  const std::string set = "SET k " + std::string(60 * 1024, 'x') + "\r\n";
+  h.Client("MULTI\r\n" + set + set + set + set + set);
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n");
+  EXPECT_GT(h.session.memory(), 5 * set.size());
+  h.Server("+QUEUED\r\n");
+  EXPECT_EQ(h.session.memory(), 0u);
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("INCR k\r\nEXEC\r\n");
+  EXPECT_EQ(h.Out(), "+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+TEST(Transaction, WithAStreamedCommandIsAborted) {
   Harness h;
   h.Client("MULTI\r\n");
   h.Sent();
   h.Server("+OK\r\n");
+  resp::RequestScanner scanner;
+  const std::string_view head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000\r\nxxx";
+  scanner.Scan(head);
+  const resp::Request request = scanner.request(head);
+  h.session.AddStreamed(request, h.commands->Classify(request), h.now);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kSending);
+  h.session.BodyEnded(h.now);
+  h.Server("+QUEUED\r\n");
+  h.Client("INCR k\r\n");
+  h.Sent();
+  h.Server("+QUEUED\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("EXEC\r\n");
+  EXPECT_EQ(h.Out(), "-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+// The client was told an error, and expects EXEC to fail, even if the next leader would take the command.
+TEST(Transaction, InWhichACommandFailedIsAborted) {
+  Harness h;
+  h.Client("MULTI\r\nINCR k\r\nSET k\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+QUEUED\r\n-ERR wrong number of arguments for 'set' command\r\n");
+  h.Out();
+  ASSERT_TRUE(h.End(LinkEnd::kCut));
+  h.Client("INCR k\r\nWATCH k\r\nMULTI\r\nEXEC\r\nGET k\r\n");
+  EXPECT_EQ(h.Out(),
+            "+QUEUED\r\n-ERR WATCH inside MULTI is not allowed\r\n-ERR MULTI calls can not be nested\r\n"
+            "-EXECABORT Transaction discarded because of previous errors.\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+}
+
+TEST(Transaction, LostAndDiscardedIsOver) {
+  Harness h;
+  h.Client("WATCH k\r\nMULTI\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+OK\r\n");
   ASSERT_TRUE(h.End(LinkEnd::kCut));
   h.Client("DISCARD\r\nSET k v\r\n");
-  EXPECT_EQ(h.Out(), "+OK\r\n+OK\r\n");
+  EXPECT_EQ(h.Out(), "+OK\r\n+OK\r\n+OK\r\n");
   h.Link();
   EXPECT_EQ(h.Sent(), "SET k v\r\n");
 }
@@ -597,33 +751,70 @@ TEST(Transaction, ExecInFlightCloses) {
   }
 }
 
-TEST(Transaction, HeldExecOfALostOneIsAborted) {
+TEST(Transaction, HeldExecOfALostOneIsNull) {
   Harness h;
-  h.Client("MULTI\r\nINCR k\r\n");
+  h.Client("WATCH k\r\nMULTI\r\nINCR k\r\n");
   h.Sent();
-  h.Server("+OK\r\n");  // INCR's +QUEUED is still to come
+  h.Server("+OK\r\n+OK\r\n");  // INCR's +QUEUED is still to come
   h.Client("EXEC\r\n");
   h.Out();
   ASSERT_TRUE(h.End(LinkEnd::kCut));
-  EXPECT_EQ(h.Out(), "+QUEUED\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_EQ(h.Out(), "+QUEUED\r\n*-1\r\n");
 }
 
-TEST(Transaction, RefusedByADemotedLeader) {
-  for (const bool watch : {false, true}) {
+TEST(Transaction, WatchedOneRefusedByADemotedLeaderIsNull) {
+  Harness h;
+  h.Client("WATCH k\r\nMULTI\r\nINCR k\r\nEXEC\r\n");
+  h.Sent();
+  h.Server("+OK\r\n+OK\r\n-READONLY no\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
+  EXPECT_TRUE(h.last.leader_refused);
+  EXPECT_EQ(h.Out(), "+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n");
+}
+
+TEST(Transaction, RefusedByADemotedLeaderIsSentToTheNext) {
+  const struct {
+    std::string_view replies;
+    std::string_view seen;
+    std::string_view kept;
+  } kTable[] = {
+      {"+OK\r\n-READONLY no\r\n-EXECABORT Transaction discarded because of previous errors.\r\n", "+OK\r\n", ""},
+      {"+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write against a read only "
+       "replica.\r\n",
+       "+OK\r\n+QUEUED\r\n", "INCR k\r\n"},
+      {"+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: LOADING Redis is loading\r\n",
+       "+OK\r\n+QUEUED\r\n", "INCR k\r\n"},
+  };
+  for (const auto& row : kTable) {
     Harness h;
-    if (watch) {
-      h.Client("WATCH k\r\n");
-      h.Sent();
-      h.Server("+OK\r\n");
-      h.Out();
-    }
     h.Client("MULTI\r\nINCR k\r\nEXEC\r\n");
     h.Sent();
-    h.Server("+OK\r\n-READONLY no\r\n-EXECABORT Transaction discarded because of previous errors.\r\n");
-    EXPECT_TRUE(h.last.leader_refused);
-    EXPECT_EQ(h.Out(), std::string("+OK\r\n+QUEUED\r\n") +
-                           (watch ? "*-1\r\n" : "-EXECABORT Transaction discarded because of previous errors.\r\n"));
+    EXPECT_FALSE(h.Server(row.replies));
+    EXPECT_EQ(h.last.action, ReplyAction::kDropLink);
+    EXPECT_EQ(h.Out(), row.seen);
+    ASSERT_TRUE(h.End(LinkEnd::kDemoted));
+    h.Link();
+    EXPECT_EQ(h.Sent(), kMulti);
+    h.Server("+OK\r\n");
+    if (!row.kept.empty()) {
+      EXPECT_EQ(h.Sent(), row.kept);
+      h.Server("+QUEUED\r\n");
+    }
+    EXPECT_EQ(h.Sent(), std::string(row.kept.empty() ? "INCR k\r\n" : "") + "EXEC\r\n");
+    h.Server(std::string(row.kept.empty() ? "+QUEUED\r\n" : "") + "*1\r\n:1\r\n");
+    EXPECT_EQ(std::string(row.seen) + h.Out(), "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n");
   }
+}
+
+TEST(Transaction, ExecAbortedForTheClientsOwnErrorIsPassedOn) {
+  Harness h;
+  h.Client("MULTI\r\nSET k\r\nEXEC\r\n");
+  h.Sent();
+  const std::string_view replies =
+      "+OK\r\n-ERR wrong number of arguments for 'set' command\r\n-EXECABORT Transaction discarded because of previous "
+      "errors.\r\n";
+  EXPECT_TRUE(h.Server(replies));
+  EXPECT_EQ(h.Out(), replies);
+  EXPECT_FALSE(h.last.leader_refused);
 }
 
 TEST(Transaction, MultiThatFailedIsNone) {
