@@ -117,6 +117,8 @@ struct CommandRule {
   };
   CommandFacts facts;
   Arguments arguments = Arguments::kIrrelevant;
+  // Nothing hangs on the arguments, and nothing is to be known but its effect: as nearly all commands.
+  bool plain = false;
   bool is_subcommand = false;  // known as "name|subcommand": no name that a client could send
 };
 

@@ -133,6 +133,11 @@ void CommandTable::DecideShareable() {
   for (const std::string_view name : kNotShareable) {
     if (const CommandRule* rule = Find(name)) const_cast<CommandRule*>(rule)->facts.shareable = false;
   }
+  for (Entry& entry : entries_) {
+    CommandRule& rule = entry.rule;
+    rule.plain = rule.facts.shareable && rule.arguments == CommandRule::Arguments::kIrrelevant && !rule.is_subcommand &&
+                 rule.facts.connection == ConnectionCommand::kNone && rule.facts.timeout_argument == 0;
+  }
 }
 
 std::string_view RefusalReply(Refusal refusal) {

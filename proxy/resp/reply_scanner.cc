@@ -41,7 +41,42 @@ std::string_view Reply::error_code() const {
   return text.substr(0, text.find(' '));
 }
 
+// The size of a short reply that lies whole at the front of the buffer, of the kinds that nearly all are of; 0: it may
+// be any.
+size_t ReplyScanner::SizeOfShort(std::string_view buffer) {
+  if (buffer.size() < 4) return 0;
+  switch (buffer[0]) {
+    case '$': {
+      if (buffer.starts_with("$-1\r\n")) return 5;
+      int64_t length = 0;
+      const size_t digits = ParseShortCount(buffer.substr(1), &length);
+      if (digits == 0 || buffer[digits + 2] != '\n') return 0;
+      const size_t end = 1 + digits + kLineEnd.size() + static_cast<size_t>(length);
+      if (end + kLineEnd.size() > buffer.size() || buffer[end] != '\r' || buffer[end + 1] != '\n') return 0;
+      return end + kLineEnd.size();
+    }
+    case '+':
+      return buffer.starts_with("+OK\r\n") ? 5 : 0;
+    case ':': {
+      int64_t number = 0;
+      const size_t digits = ParseShortCount(buffer.substr(1), &number);
+      return digits == 0 || buffer[digits + 2] != '\n' ? 0 : 1 + digits + kLineEnd.size();
+    }
+    default:
+      return 0;
+  }
+}
+
 ReplyStatus ReplyScanner::Scan(std::string_view buffer) {
+  if (done_ || !begun_) {
+    if (const size_t size = SizeOfShort(buffer); size > 0) {
+      position_ = size;
+      released_ = value_at_ = pending_ = attributes_ = 0;
+      type_ = buffer[0];
+      begun_ = done_ = true;
+      return ReplyStatus::kReply;
+    }
+  }
   if (done_) Begin();
   if (!error_.empty()) return ReplyStatus::kError;
   begun_ = begun_ || !buffer.empty();

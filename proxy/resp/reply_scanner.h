@@ -106,6 +106,7 @@ class ReplyScanner {
   enum class Step : uint8_t { kDone, kIncomplete, kFailed };
 
   void Begin();
+  static size_t SizeOfShort(std::string_view buffer);
   Step ScanPart(std::string_view rest);
   Step ScanHead(std::string_view rest);
   Step ScanText(std::string_view rest);

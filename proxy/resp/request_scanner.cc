@@ -49,8 +49,36 @@ bool ArgumentReader::Next(std::string_view* argument) {
   return true;
 }
 
+// The common case at once: a multibulk of few arguments that is all there. False: nothing is known, and nothing
+// changed.
+bool RequestScanner::ScanWhole(std::string_view buffer) {
+  constexpr size_t kHeader = 4;  // "*3\r\n"
+  if (buffer.size() < kHeader || buffer[0] != '*' || buffer[2] != '\r' || authentication_required_) return false;
+  const unsigned count = static_cast<unsigned char>(buffer[1]) - unsigned{'0'};
+  if (count < 1 || count > 9) return false;
+  size_t at = kHeader;
+  for (unsigned i = 0; i < count; ++i) {
+    if (at >= buffer.size() || buffer[at] != '$') return false;
+    int64_t length = 0;
+    const size_t digits = ParseShortCount(buffer.substr(at + 1), &length);
+    if (digits == 0 || length > limits_.max_bulk_bytes) return false;
+    at += 1 + digits + kLineEnd;
+    if (i < kHeadArguments) head_[i] = {at, static_cast<uint64_t>(length)};
+    at += static_cast<size_t>(length) + kLineEnd;
+    if (at > buffer.size()) return false;
+  }
+  Begin();
+  argument_count_ = count;
+  position_ = searched_ = at;
+  state_ = State::kDone;
+  return true;
+}
+
 RequestStatus RequestScanner::Scan(std::string_view buffer) {
-  if (state_ == State::kDone) Begin();
+  if (state_ == State::kDone || state_ == State::kStart) {
+    if (ScanWhole(buffer)) return RequestStatus::kCommand;
+    if (state_ == State::kDone) Begin();
+  }
   if (state_ == State::kFailed) return RequestStatus::kError;
   if (state_ == State::kStart) {
     if (buffer.empty()) return RequestStatus::kIncomplete;

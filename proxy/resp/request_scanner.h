@@ -125,6 +125,12 @@ class RequestScanner {
   // what it held at the last call. After kCommand or kEmpty the next call begins a new command at buffer[0].
   RequestStatus Scan(std::string_view buffer);
 
+  // After kCommand, when nothing of it was released: the command's name; empty for an inline command. As
+  // request().name(), for who needs no more.
+  std::string_view name(std::string_view buffer) const {
+    return inline_ ? std::string_view() : buffer.substr(head_[0].offset, head_[0].size);
+  }
+
   // After kCommand and kEmpty: how many bytes at the front of the buffer (what was released not counted) it takes.
   size_t size() const { return static_cast<size_t>(position_ - released_); }
 
@@ -167,6 +173,7 @@ class RequestScanner {
   enum class Line : uint8_t { kFound, kMissing, kTooLong };
 
   void Begin();
+  bool ScanWhole(std::string_view buffer);
   RequestStatus ScanMultibulkHeader(std::string_view buffer);
   RequestStatus ScanArguments(std::string_view buffer);
   RequestStatus ScanInline(std::string_view buffer);

@@ -1,6 +1,6 @@
 // Bytes that wait, in one contiguous piece: appended behind, consumed in front.
 //
-// An idle connection must be small: what is empty and has grown gives its memory back.
+// An idle connection must be small: what is empty and has grown large gives its memory back, and the rest when told to.
 //
 // Thread rule: value type. Views last until the next Append or Consume.
 #pragma once
@@ -13,8 +13,9 @@ namespace hive::proxy {
 
 class ByteQueue {
  public:
-  // Kept when the queue runs empty, so that a client that sends one small command after the other does not allocate.
-  static constexpr size_t kKeptWhenEmpty = 256;
+  // Kept when the queue runs empty, until Shed, so that a client that sends one batch of small commands after the other
+  // does not allocate.
+  static constexpr size_t kKeptWhenEmpty = 4096;
 
   bool empty() const { return head_ == bytes_.size(); }
   size_t size() const { return bytes_.size() - head_; }
@@ -37,11 +38,13 @@ class ByteQueue {
 
   void Clear() {
     head_ = 0;
-    if (bytes_.capacity() > kKeptWhenEmpty) {
-      std::string().swap(bytes_);
-    } else {
-      bytes_.clear();
-    }
+    bytes_.clear();
+    if (bytes_.capacity() > kKeptWhenEmpty) Shed();
+  }
+
+  // Gives the memory back that an empty queue keeps.
+  void Shed() {
+    if (empty()) std::string().swap(bytes_);
   }
 
  private:

@@ -1,5 +1,5 @@
 // A queue in one piece of memory, with access to all of its elements. Gives its memory back when it runs empty after
-// it had grown.
+// it had grown large, or when told to.
 //
 // Thread rule: value type.
 #pragma once
@@ -13,8 +13,8 @@ namespace hive::proxy {
 template <typename T>
 class Fifo {
  public:
-  // Elements whose room is kept when the queue runs empty: a client without pipelining needs one or two.
-  static constexpr size_t kKeptWhenEmpty = 4;
+  // Elements whose room is kept when the queue runs empty, until Shed: what a client that pipelines moderately needs.
+  static constexpr size_t kKeptWhenEmpty = 64;
 
   bool empty() const { return head_ == items_.size(); }
   size_t size() const { return items_.size() - head_; }
@@ -32,15 +32,17 @@ class Fifo {
     items_.push_back(std::move(item));
   }
 
-  void pop_front() {
-    ++head_;
+  void pop_front(size_t count = 1) {
+    head_ += count;
     if (!empty()) return;
     head_ = 0;
-    if (items_.capacity() > kKeptWhenEmpty) {
-      std::vector<T>().swap(items_);
-    } else {
-      items_.clear();
-    }
+    items_.clear();
+    if (items_.capacity() > kKeptWhenEmpty) Shed();
+  }
+
+  // Gives the memory back that an empty queue keeps.
+  void Shed() {
+    if (empty()) std::vector<T>().swap(items_);
   }
 
  private:

@@ -29,7 +29,9 @@ Session::Command Session::MakeCommand(const resp::Request& request, const resp::
   command.timeout_unit = facts.timeout_unit;
   command.confirmations = request.argument_count() - 1;  // read for (UN)SUBSCRIBE only
 
-  const Passage passage = Advance(tail_, facts.connection, facts.refusal);
+  // Nearly all commands: nothing to decide.
+  const bool plain = facts.connection == ConnectionCommand::kNone && facts.refusal == resp::Refusal::kNone;
+  const Passage passage = plain && !tail_.open ? Passage{} : Advance(tail_, facts.connection, facts.refusal);
   command.local = passage.local;
   command.queued = passage.queued;
   command.discard_instead = passage.discard_instead;
@@ -62,6 +64,17 @@ void Session::Add(const resp::Request& request, const resp::CommandFacts& facts,
     command.size += bytes.size();
   }
   Enqueue(command);
+}
+
+bool Session::AddPlain(std::string_view bytes, resp::Effect effect, Instant now) {
+  if (tail_.open) return false;
+  requests_.Append(bytes);
+  Command command;
+  command.since = now;
+  command.size = bytes.size();
+  command.effect = effect;
+  queue_.push_back(command);
+  return true;
 }
 
 // WAIT covers what its connection wrote last, and what this client wrote may have gone over the link before this one.

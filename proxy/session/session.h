@@ -117,6 +117,10 @@ class Session {
   // used up; then it is answered with an error, unless it can be sent at once.
   void Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now);
 
+  // The same of a command by a plain rule (resp::CommandRule::plain), outside of a transaction, with memory left.
+  // False: it is not taken, use Add.
+  bool AddPlain(std::string_view bytes, resp::Effect effect, Instant now);
+
   // Takes the beginning of a command that is too large to be kept. No other command may follow before BodyEnded().
   void AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now);
   // `gates`: as for ToSend; its turn may have come.
@@ -176,6 +180,10 @@ class Session {
   // it. `confirmation`: what is known if it is a write's.
   ReplyDecision OnReply(const ReplyHead& head, Confirmation confirmation);
   void ReplyEnded();
+  // Whole replies to the next `replies` commands have come on a lane, none of them an error: takes them all as answered
+  // if there is nothing to judge. False, and nothing is changed: judge them one by one. `may_confirm`: Confirmation is
+  // kGiven to writes.
+  bool AnsweredPlainly(uint32_t replies, bool may_confirm);
   std::string_view replacement() const { return replacement_; }
 
   // The connection has ended. `last_answer`: when that redis last answered anybody on this event loop. `held_oldest`:
@@ -203,6 +211,12 @@ class Session {
   bool waits_on_server() const;
   // Neither a command nor a part of one is under way.
   bool idle() const { return queue_.empty() && body_ == BodyState::kNone && !reply_begun_; }
+
+  // Gives back what an idle client's queues keep for its next commands.
+  void Shed() {
+    queue_.Shed();
+    requests_.Shed();
+  }
 
   // Bytes of memory that this client's queue takes: its share of --hold-memory.
   size_t memory() const {

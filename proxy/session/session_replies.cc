@@ -62,6 +62,24 @@ ReplyDecision Session::OnReply(const ReplyHead& head, Confirmation confirmation)
   return decision;
 }
 
+bool Session::AnsweredPlainly(uint32_t replies, bool may_confirm) {
+  if (!on_lane_ || demoted_ || reply_begun_ || replies > sent_) return false;
+  size_t size = 0;
+  for (uint32_t i = 0; i < replies; ++i) {
+    const Command& command = queue_[i];
+    if (command.local != LocalReply::kNone || command.connection != ConnectionCommand::kNone) return false;
+    if (command.effect == resp::Effect::kWrite && !may_confirm) return false;
+    size += command.size;
+  }
+  requests_.Consume(size);
+  sent_whole_ -= size;
+  sent_bytes_ -= size;
+  sent_ -= replies;
+  queue_.pop_front(replies);
+  EmitDueReplies();
+  return true;
+}
+
 void Session::ReplyEnded() {
   reply_begun_ = false;
   if (!reply_is_push_) {

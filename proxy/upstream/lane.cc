@@ -17,6 +17,8 @@ namespace {
 // Says nothing to anyone, and is refused exactly to who must authenticate first.
 constexpr std::string_view kAuthenticationQuestion = "PING\r\n";
 
+bool IsOutOfTheOrdinary(char type) { return type == '-' || type == '!' || type == '>'; }
+
 // The server closes the connection for a reason of its own, which will pass.
 bool SaysTryAgain(std::string_view error) {
   return error.starts_with("ERR max number of clients") || error.starts_with("LOADING") ||
@@ -198,12 +200,14 @@ size_t Lane::Distribute(std::string_view bytes) {
     Entry& entry = fifo_.front();
     const size_t begin = at;
     uint32_t replies = 0;
+    bool plain = !scanner_.in_reply();
     bool partial = false;
     while (replies < entry.count && at < bytes.size() && !partial) {
       const std::string_view rest = bytes.substr(at);
       switch (scanner_.Scan(rest)) {
         case resp::ReplyStatus::kReply:
           at += scanner_.size();
+          plain = plain && !IsOutOfTheOrdinary(scanner_.type());
           if (scanner_.type() != '>') ++replies;
           break;
         case resp::ReplyStatus::kIncomplete: {
@@ -222,7 +226,9 @@ size_t Lane::Distribute(std::string_view bytes) {
     entry.count -= replies;
     if (rider != nullptr) rider->lane_in_flight -= replies;
     if (entry.count == 0) fifo_.pop_front();
-    if (rider != nullptr && at > begin) rider->OnLaneReplies(bytes.substr(begin, at - begin));
+    if (rider != nullptr && at > begin) {
+      rider->OnLaneReplies(bytes.substr(begin, at - begin), plain && !partial ? replies : 0);
+    }
     if (!link_ || partial) return at;
   }
   return at;

@@ -47,8 +47,9 @@ class Lane final : private Link::Owner {
     virtual uint32_t OnLaneSent(size_t bytes) = 0;
     // It is in the queue no more: what LaneBytes did not give must be enqueued again.
     virtual void OnLaneFlushed() = 0;
-    // The next bytes of the replies to its commands: whole replies, but perhaps for the first and the last.
-    virtual void OnLaneReplies(std::string_view bytes) = 0;
+    // The next bytes of the replies to its commands. `plain`: these are exactly so many whole replies, none of them an
+    // error; 0: nothing of that kind is known.
+    virtual void OnLaneReplies(std::string_view bytes, uint32_t plain) = 0;
     // The connection has ended while it had replies to come. `crashed`: by itself. `oldest`: the oldest command in
     // flight was this rider's.
     virtual void OnLaneEnded(bool crashed, bool oldest) = 0;

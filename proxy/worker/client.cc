@@ -92,6 +92,9 @@ void Client::OnEnd() {
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
   const std::optional<bool> wants_authentication = loop_.wants_authentication();
+  const resp::CommandTable& commands = loop_.commands();
+  const bool memory_left = loop_.memory_left();
+  const Instant now = loop_.now();
   requests_.set_authentication_required(wants_authentication.value_or(false) && !session_.settings().authenticated());
   while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
     const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
@@ -104,15 +107,19 @@ size_t Client::Parse(std::string_view bytes) {
           body_ends_ = true;
           RelayBody(body == BodyState::kSending ? rest.substr(0, size) : std::string_view());
           if (closed_) return 0;
+        } else if (const resp::CommandRule* rule = wants_authentication ? commands.Find(requests_.name(rest)) : nullptr;
+                   rule != nullptr && rule->plain && memory_left &&
+                   session_.AddPlain(rest.substr(0, size), rule->facts.effect, now)) {
+          // Nothing else is to be known of it.
         } else {
           const resp::Request request = requests_.request(rest);
-          resp::CommandFacts facts = loop_.commands().Classify(request);
+          resp::CommandFacts facts = commands.Classify(request);
           // If it is more than strangers may send, the server ends the connection on which it comes.
           if (!wants_authentication &&
               (request.argument_count() > resp::kMaxUnauthenticatedArguments || size > resp::kMaxUnauthenticatedBulk)) {
             facts.shareable = false;
           }
-          session_.Add(request, facts, loop_.memory_left(), loop_.now());
+          session_.Add(request, facts, memory_left, now);
         }
         at += size;
         break;
@@ -245,6 +252,15 @@ void Client::EndOverdue(Instant now) {
   LogDebug("client", "closed: no leader to speak for what it has in flight",
            {{"client", ToString(PeerEndpoint(socket_))}, {"answered", withheld_ != Withheld::kNo}});
   Close();
+}
+
+void Client::ShedIfIdle(Instant now) {
+  if (closed_ || now - last_heard_ < kIdleBeforeShed) return;
+  session_.Shed();
+  unparsed_.Shed();
+  unjudged_.Shed();
+  to_client_.Shed();
+  body_.Shed();
 }
 
 void Client::Part(DrainStage stage) {

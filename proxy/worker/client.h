@@ -57,6 +57,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   // kQuietBeforeEnd, or, if it never is, behind what it has sent by now.
   void Part(DrainStage stage);
 
+  // Gives back what it keeps for its next commands, if it has not sent any for kIdleBeforeShed.
+  void ShedIfIdle(Instant now);
+
   // Whether it waits for something that is not told by a socket.
   bool waiting() const;
 
@@ -99,7 +102,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   std::string_view LaneBytes() override;
   uint32_t OnLaneSent(size_t bytes) override { return session_.Sent(bytes, loop_now()); }
   void OnLaneFlushed() override;
-  void OnLaneReplies(std::string_view bytes) override;
+  void OnLaneReplies(std::string_view bytes, uint32_t plain) override;
+  bool RelayPlain(std::string_view bytes, uint32_t replies);
   void OnLaneEnded(bool crashed, bool oldest) override;
   void OnLaneRefused(std::string_view error) override;
   Instant loop_now() const;

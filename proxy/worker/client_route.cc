@@ -126,10 +126,24 @@ void Client::OnLaneFlushed() {
   if (!closed_) loop_.SetWaiting(this, waiting());
 }
 
-void Client::OnLaneReplies(std::string_view bytes) {
+// What needs no judgement, as nearly everything on a lane.
+bool Client::RelayPlain(std::string_view bytes, uint32_t replies) {
+  if (replies == 0 || withheld_ != Withheld::kNo || part_action_ != ReplyAction::kNeedMore || !unjudged_.empty()) {
+    return false;
+  }
+  const bool may_confirm =
+      loop_.acks() == nullptr && (is_former() ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes());
+  if (!session_.AnsweredPlainly(replies, may_confirm)) return false;
+  judged_ += bytes.size();
+  ToClient(bytes);
+  boundary_ = taken_ + to_client_.size();
+  return true;
+}
+
+void Client::OnLaneReplies(std::string_view bytes, uint32_t plain) {
   if (closed_) return;
   const size_t before = session_.in_flight();
-  TakeReplies(bytes);
+  if (!RelayPlain(bytes, plain)) TakeReplies(bytes);
   if (closed_) return;
   if (const size_t answered = before - std::min(before, session_.in_flight()); answered > 0) {
     const uint32_t size = static_cast<uint32_t>(bytes.size() / answered);

@@ -21,6 +21,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
                   for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->PatienceIsOver();
                 }),
       sweep_(poller_, [this] { SweepLanes(); }),
+      shed_(poller_, [this] { ShedIdle(); }),
       overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
@@ -142,10 +143,16 @@ void EventLoop::AddClient(Fd socket) {
     counters_.clients.fetch_sub(1, std::memory_order_relaxed);
     return;
   }
+  if (!shed_.running()) shed_.StartIn(kIdleBeforeShed);
   client->index = clients_.size();
   clients_.push_back(std::move(client));
   counters_.accepted.fetch_add(1, std::memory_order_relaxed);
   if (parting_ != DrainStage::kServing) clients_.back()->Part(parting_);
+}
+
+void EventLoop::ShedIdle() {
+  for (const std::unique_ptr<Client>& client : clients_) client->ShedIfIdle(now());
+  if (!clients_.empty()) shed_.StartIn(kIdleBeforeShed);
 }
 
 void EventLoop::Part(DrainStage stage) {

@@ -113,6 +113,7 @@ class EventLoop final : private Lane::Host {
   void FlushLanes();
   void MoveLanes(bool handed_over);
   void SweepLanes();
+  void ShedIdle();
 
   bool LaneMayConnect() const override { return gates().leader; }
   void OnLaneDirty(Lane& lane) override { dirty_lanes_.push_back(&lane); }
@@ -148,6 +149,7 @@ class EventLoop final : private Lane::Host {
   std::vector<Lane*> dirty_lanes_;
   Gates flush_gates_;
   Timer sweep_;
+  Timer shed_;
   std::optional<bool> wants_authentication_;
 
   size_t memory_ = 0;

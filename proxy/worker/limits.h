@@ -46,6 +46,9 @@ inline constexpr uint32_t kMostOnLane = 512;
 // soon.
 inline constexpr Duration kOwnLinkLinger = Seconds(1);
 
+// Who has not sent anything for so long is small again. Looked at as often.
+inline constexpr Duration kIdleBeforeShed = Seconds(2);
+
 // A lane that no client has used for so long (twice this at most) is closed.
 inline constexpr Duration kLaneLinger = Seconds(10);
 
