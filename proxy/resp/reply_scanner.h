@@ -85,6 +85,8 @@ class ReplyScanner {
   // After kIncomplete: this many bytes from the front of the buffer on belong to the present reply whatever they are;
   // more than the buffer holds when the body of a string is still to come.
   uint64_t known_size() const { return position_ - released_; }
+  // The same, with what was released of it.
+  uint64_t whole_known_size() const { return position_; }
   // The caller has relayed the first `bytes` of the buffer and drops them now. Only after kIncomplete, and at most
   // known_size().
   void Release(size_t bytes);

@@ -207,11 +207,13 @@ size_t Lane::Distribute(std::string_view bytes) {
       switch (scanner_.Scan(rest)) {
         case resp::ReplyStatus::kReply:
           at += scanner_.size();
+          reply_bytes_ = 0;
           plain = plain && !IsOutOfTheOrdinary(scanner_.type());
           if (scanner_.type() != '>') ++replies;
           break;
         case resp::ReplyStatus::kIncomplete: {
           const size_t known = std::min<uint64_t>(scanner_.known_size(), rest.size());
+          reply_bytes_ = scanner_.whole_known_size();
           scanner_.Release(known);
           at += known;
           partial = true;
@@ -288,6 +290,7 @@ void Lane::End(bool crashed) {
     ended_ = std::move(link_);
   }
   scanner_ = {};
+  reply_bytes_ = 0;
   kept_.clear();
   tail_.clear();
   preamble_left_ = 0;
@@ -307,6 +310,7 @@ void Lane::Refused(std::string_view error) {
   link_->Close();
   ended_ = std::move(link_);
   scanner_ = {};
+  reply_bytes_ = 0;
   kept_.clear();
   tail_.clear();
   preamble_left_ = 0;

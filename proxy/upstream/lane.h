@@ -37,6 +37,8 @@ class Lane final : private Link::Owner {
  public:
   // Pieces, one of a rider each, that are written with one call.
   static constexpr size_t kPiecesPerWrite = 64;
+  // A reply that is larger keeps others waiting for milliseconds.
+  static constexpr size_t kClogBytes = 1024 * 1024;
 
   // A client on the lane.
   class Rider {
@@ -102,6 +104,8 @@ class Lane final : private Link::Owner {
   // Replies to come for it are dropped.
   void Leave(Rider& rider);
   size_t riders() const { return riders_; }
+  // Whether a reply is coming that is larger than kClogBytes: who has a choice takes another lane meanwhile.
+  bool clogged() const { return reply_bytes_ > kClogBytes; }
 
   // The rider has something to send.
   void Enqueue(Rider& rider);
@@ -156,7 +160,8 @@ class Lane final : private Link::Owner {
   std::string tail_;             // of what counts as sent, but was not taken by the kernel
   std::deque<Entry> fifo_;
   resp::ReplyScanner scanner_;
-  std::string kept_;  // the beginning of a line of a reply
+  size_t reply_bytes_ = 0;  // of the reply at the front, as far as it has come, or is known to
+  std::string kept_;        // the beginning of a line of a reply
 };
 
 }  // namespace hive::proxy

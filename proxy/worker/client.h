@@ -26,6 +26,7 @@
 #include "proxy/upstream/link.h"
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
+#include "proxy/worker/limits.h"
 
 namespace hive::proxy {
 
@@ -95,6 +96,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void JoinLane();
   void LeaveLane();
   void MoveToOwnLink();
+  void AdaptLaneWindow(size_t reply_size);
   void ForgetReplies();
   bool connected() const { return link_ || lane_ != nullptr; }
   bool is_former() const { return link_is_former_ || (lane_ != nullptr && lane_->former()); }
@@ -143,9 +145,10 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   Fd socket_;
   Session session_;
   std::unique_ptr<Link> link_;
-  Lane* lane_ = nullptr;         // never both
-  Instant avoids_lane_until_{};  // its replies are too large, or it is too slow to take them
-  uint32_t reply_size_ = 0;      // bytes of a reply of late, on the average: how many may be in flight on a lane
+  Lane* lane_ = nullptr;                 // never both
+  Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them
+  uint32_t lane_window_ = kFirstOnLane;  // commands that may be in flight on a lane
+  uint32_t reply_size_ = 0;  // bytes of a reply of late, on the average: how many may be in flight on a lane
 
   resp::RequestScanner requests_;
   ByteQueue unparsed_;      // the beginning of a command, or commands that must wait behind a streamed one

@@ -24,7 +24,9 @@ void Client::ChooseConnection() {
   Route route = session_.NextRoute();
   if (lane_ != nullptr && !TakesReplies()) avoids_lane_until_ = loop_.now() + kOwnLinkLinger;
   if (route == Route::kShared && loop_.now() < avoids_lane_until_) route = Route::kOwn;
-  if (lane_ != nullptr && route == Route::kOwn && lane_in_flight == 0 && session_.MayMove()) {
+  // Nobody waits behind a large reply to somebody else.
+  const bool leaves_lane = lane_ != nullptr && (route == Route::kOwn || (route == Route::kShared && lane_->clogged()));
+  if (leaves_lane && lane_in_flight == 0 && session_.MayMove()) {
     LeaveLane();
     session_.Left();
   }
@@ -116,10 +118,8 @@ Instant Client::loop_now() const { return loop_.now(); }
 
 std::string_view Client::LaneBytes() {
   if (closed_ || !TakesReplies()) return {};
-  const uint32_t most =
-      std::clamp<uint32_t>(kReplyWindow / std::max<uint32_t>(reply_size_, 1), kLeastOnLane, kMostOnLane);
-  if (lane_in_flight >= most) return {};
-  return session_.ToSend(loop_.flush_gates(), most - lane_in_flight);
+  if (lane_in_flight >= lane_window_) return {};
+  return session_.ToSend(loop_.flush_gates(), lane_window_ - lane_in_flight);
 }
 
 void Client::OnLaneFlushed() {
@@ -140,24 +140,25 @@ bool Client::RelayPlain(std::string_view bytes, uint32_t replies) {
   return true;
 }
 
+void Client::AdaptLaneWindow(size_t reply_size) {
+  reply_size_ = static_cast<uint32_t>(std::max<size_t>(reply_size, (7 * size_t{reply_size_} + reply_size) / 8));
+  const uint32_t most = loop_.acks() == nullptr ? kMostOnLane : kMostOnLaneWithAcks;
+  const auto by_size = static_cast<uint32_t>(kReplyWindow / std::max<uint32_t>(reply_size_, 1));
+  lane_window_ = std::clamp<uint32_t>(2 * lane_window_, 1, std::clamp<uint32_t>(by_size, 1, most));
+}
+
 void Client::OnLaneReplies(std::string_view bytes, uint32_t plain) {
   if (closed_) return;
   const size_t before = session_.in_flight();
   if (!RelayPlain(bytes, plain)) TakeReplies(bytes);
   if (closed_) return;
   if (const size_t answered = before - std::min(before, session_.in_flight()); answered > 0) {
-    const uint32_t size = static_cast<uint32_t>(bytes.size() / answered);
-    reply_size_ = size > reply_size_ ? size : (7 * reply_size_ + size) / 8;
+    AdaptLaneWindow(bytes.size() / answered);
   }
-  if (lane_ != nullptr && to_client_.size() > kReplyWindow) {
-    if (lane_in_flight > 0 && session_.MayAskAgain()) {
-      MoveToOwnLink();
-      if (closed_) return;
-    } else if (to_client_.size() >= loop_.options().client_output_limit) {
-      LogWarning("client", "closed: it does not read its replies",
-                 {{"client", ToString(PeerEndpoint(socket_))}, {"queued_bytes", to_client_.size()}});
-      return Close();
-    }
+  // A lane does not wait for it. What cannot be asked again is kept, and OnTick looks whether it takes it.
+  if (lane_ != nullptr && to_client_.size() > kReplyWindow && lane_in_flight > 0 && session_.MayAskAgain()) {
+    MoveToOwnLink();
+    if (closed_) return;
   }
   Settle();
 }

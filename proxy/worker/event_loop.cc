@@ -192,9 +192,15 @@ void EventLoop::FreeRetired() {
 // Lanes
 
 Lane& EventLoop::LaneFor(const Settings& settings) {
+  Lane* clogged = nullptr;
+  size_t alike = 0;
   for (const KeyedLane& keyed : lanes_) {
-    if (keyed.key.MeansTheSame(settings)) return *keyed.lane;
+    if (!keyed.key.MeansTheSame(settings)) continue;
+    if (!keyed.lane->clogged()) return *keyed.lane;
+    clogged = keyed.lane.get();
+    ++alike;
   }
+  if (alike >= kMostLanesAlike) return *clogged;
   const Settings::Replay preamble = settings.MakeLaneReplay();
   const int descriptors_below = lanes_.size() < kLanesSetAside ? INT_MAX : options_.link_descriptors_below;
   lanes_.push_back(

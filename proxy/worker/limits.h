@@ -37,10 +37,16 @@ inline constexpr size_t kReplyWindow = 1024 * 1024;
 // reply is much larger than what such a client would buffer.
 inline constexpr size_t kLargestOnLane = 4 * 1024 * 1024;
 
-// Commands of one client in flight on a lane: at least, however large their replies, and at most, so that nobody's
-// pipeline keeps the others waiting. In between as many as are answered with kReplyWindow bytes.
-inline constexpr uint32_t kLeastOnLane = 4;
-inline constexpr uint32_t kMostOnLane = 512;
+// Commands of one client in flight on a lane: so many at first, twice as many after each batch of small replies, as
+// many at most, so that nobody's pipeline keeps the others waiting; and never more than are answered with kReplyWindow
+// bytes, by the size of the replies so far.
+inline constexpr uint32_t kFirstOnLane = 4;
+inline constexpr uint32_t kMostOnLane = 128;
+// With --write-acks, when replies behind an unconfirmed write are kept.
+inline constexpr uint32_t kMostOnLaneWithAcks = 32;
+
+// Lanes that mean the same, at most: another one is opened while all others are busy with a large reply.
+inline constexpr size_t kMostLanesAlike = 4;
 
 // A connection of a client's own is kept for so long after it was last needed: who needs one mostly needs it again
 // soon.
