@@ -218,8 +218,8 @@ class ClientsCli(scenario.Scenario):
         self.start()
         for words in (["-n", "200", "-c", "10"], ["-n", "2000", "-P", "16", "-t", "ping,set,get,lpush,mset"],
                       ["-n", "500", "-3", "-t", "get,set", "-r", "100"], ["-n", "500", "--dbnum", "5", "-t", "incr"],
-                      ["-n", "500", "-k", "0", "-t", "get"], ["-n", "500", "--threads", "2", "-t", "set"], ["-n", "500", "eval", "return redis.call('INCR', KEYS[1])", "1", "n"],
-                      ["-n", "1", "--cluster"]):
+                      ["-n", "500", "-k", "0", "-t", "get"], ["-n", "500", "--threads", "2", "-t", "set"],
+                      ["-n", "500", "eval", "return redis.call('INCR', KEYS[1])", "1", "n"], ["-n", "1", "--cluster"]):
             with self.subTest(" ".join(words)):
                 tests, codes, errors = [], [], []
                 for host, port in (self.direct, self.proxy):
