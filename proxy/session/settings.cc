@@ -37,6 +37,7 @@ Settings::More& Settings::more() {
 }
 
 void Settings::Clear() {
+  ++resets_;
   protocol_ = resp::Protocol::kResp2;
   more_.reset();
 }

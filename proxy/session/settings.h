@@ -25,6 +25,8 @@ class Settings {
 
   // RESET was answered: as if new, subscriptions included.
   void Clear();
+  // How often.
+  uint32_t resets() const { return resets_; }
 
   // (UN)SUBSCRIBE and the like were confirmed for one channel or pattern. `kind`: the confirmation's first word.
   void Subscribed(std::string_view kind, std::string_view channel);
@@ -79,6 +81,7 @@ class Settings {
   void ReplayHello(Replay& replay) const;
 
   resp::Protocol protocol_ = resp::Protocol::kResp2;
+  uint32_t resets_ = 0;
   std::unique_ptr<More> more_;
 };
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "common/net/clock.h"
 
 namespace hive::proxy {
 namespace {
@@ -71,6 +72,8 @@ void Lane::Flush() {
 }
 
 void Lane::Connect() {
+  made_at_ = ReadMonotonicClock();
+  wants_authentication_.reset();
   link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
   if (const absl::Status status = link_->Connect(options_.redis, options_.descriptors_below); !status.ok()) {
     return Broken(status);
@@ -255,7 +258,8 @@ void Lane::TakePreambleReply(const resp::Reply& reply) {
   if (preamble_left_ == 0 || reply.is_push()) return;
   const std::string_view error = reply.error();
   if (options_.anonymous && preamble_left_ == 1) {
-    host_.OnLaneLearnedAuthentication(error.starts_with("NOAUTH"));
+    wants_authentication_ = error.starts_with("NOAUTH");
+    host_.OnLaneLearnedAuthentication(*this);
   } else if (reply.is_error()) {
     if (SaysTryAgain(error)) return Broken(absl::UnavailableError(std::string(error)));
     return Refused(error);

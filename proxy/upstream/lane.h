@@ -19,6 +19,7 @@
 #include <deque>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,8 +78,8 @@ class Lane final : private Link::Owner {
     virtual void OnLaneAnswered(const Lane& lane) = 0;
     // The connection could not be made, or broke. kResourceExhausted: for want of something here, not by redis.
     virtual void OnLaneBroken(const absl::Status& why) = 0;
-    // Whether the server wants a client to authenticate that has not.
-    virtual void OnLaneLearnedAuthentication(bool required) = 0;
+    // Of an anonymous lane: wants_authentication() is known.
+    virtual void OnLaneLearnedAuthentication(const Lane& lane) = 0;
     // A buffer that nobody else uses while replies are handed out.
     virtual std::span<char> lane_buffer() = 0;
 
@@ -106,6 +107,12 @@ class Lane final : private Link::Owner {
   size_t riders() const { return riders_; }
   // Whether a reply is coming that is larger than kClogBytes: who has a choice takes another lane meanwhile.
   bool clogged() const { return reply_bytes_ > kClogBytes; }
+
+  // Whether the server refuses what riders send, since they have not authenticated; nothing: not known yet. Redis has
+  // decided so when the connection was made, whatever it may want of those that are made now.
+  std::optional<bool> wants_authentication() const { return wants_authentication_; }
+  // Whether its connection was made no earlier than this (ReadMonotonicClock), or is yet to be made.
+  bool IsMadeSince(Instant since) const { return !link_ || made_at_ >= since; }
 
   // The rider has something to send.
   void Enqueue(Rider& rider);
@@ -150,7 +157,9 @@ class Lane final : private Link::Owner {
 
   std::unique_ptr<Link> link_;
   std::unique_ptr<Link> ended_;  // the one before, which may be in a callback; gone with the next one
+  Instant made_at_{};            // when the link was begun
   uint32_t preamble_left_ = 0;   // replies to come
+  std::optional<bool> wants_authentication_;
   size_t riders_ = 0;
   bool former_ = false;
   bool dirty_ = false;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/app/log.h"
+#include "common/net/clock.h"
 #include "common/net/socket.h"
 #include "proxy/resp/replies.h"
 #include "proxy/worker/event_loop.h"
@@ -18,6 +19,7 @@ bool Client::Start() {
   SetKeepAlive(socket_);
   interest_ = Poller::kReadable;
   last_heard_ = loop_.now();
+  visitor_.since = ReadMonotonicClock();
   return loop_.poller().Add(socket_, interest_, this);
 }
 
@@ -88,14 +90,24 @@ void Client::OnEnd() {
   }
 }
 
+// Whether the server refuses what it sends, since it has not authenticated; nothing: not known.
+std::optional<bool> Client::MustAuthenticate() const {
+  if (session_.settings().authenticated()) return false;
+  if (visitor_.authenticates) return std::nullopt;
+  if (lane_ != nullptr && lane_->wants_authentication()) return lane_->wants_authentication();
+  if (visitor_.known()) return visitor_.welcome == Welcome::kStranger;
+  return std::nullopt;
+}
+
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
-  const std::optional<bool> wants_authentication = loop_.wants_authentication();
   const resp::CommandTable& commands = loop_.commands();
   const bool memory_left = loop_.memory_left();
   const Instant now = loop_.now();
-  requests_.set_authentication_required(wants_authentication.value_or(false) && !session_.settings().authenticated());
+  visitor_.authenticates = visitor_.authenticates && !session_.idle();
+  std::optional<bool> must_authenticate = MustAuthenticate();
+  requests_.set_authentication_required(must_authenticate.value_or(false));
   while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
     const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
@@ -107,7 +119,7 @@ size_t Client::Parse(std::string_view bytes) {
           body_ends_ = true;
           RelayBody(body == BodyState::kSending ? rest.substr(0, size) : std::string_view());
           if (closed_) return 0;
-        } else if (const resp::CommandRule* rule = wants_authentication ? commands.Find(requests_.name(rest)) : nullptr;
+        } else if (const resp::CommandRule* rule = must_authenticate ? commands.Find(requests_.name(rest)) : nullptr;
                    rule != nullptr && rule->plain && memory_left &&
                    session_.AddPlain(rest.substr(0, size), rule->facts.effect, now)) {
           // Nothing else is to be known of it.
@@ -115,9 +127,16 @@ size_t Client::Parse(std::string_view bytes) {
           const resp::Request request = requests_.request(rest);
           resp::CommandFacts facts = commands.Classify(request);
           // If it is more than strangers may send, the server ends the connection on which it comes.
-          if (!wants_authentication &&
-              (request.argument_count() > resp::kMaxUnauthenticatedArguments || size > resp::kMaxUnauthenticatedBulk)) {
-            facts.shareable = false;
+          if ((request.argument_count() > resp::kMaxUnauthenticatedArguments || size > resp::kMaxUnauthenticatedBulk) &&
+              !must_authenticate) {
+            facts.shareable = facts.shareable && loop_.lets_anyone_in() && !visitor_.authenticates;
+            visitor_.sent_much = visitor_.sent_much || facts.shareable;
+          }
+          if (facts.connection == resp::ConnectionCommand::kAuth ||
+              facts.connection == resp::ConnectionCommand::kHello) {
+            visitor_.authenticates = true;
+            must_authenticate = MustAuthenticate();
+            requests_.set_authentication_required(false);
           }
           session_.Add(request, facts, memory_left, now);
         }

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "common/net/fd.h"
@@ -27,6 +28,7 @@
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
 #include "proxy/worker/limits.h"
+#include "proxy/worker/visitor.h"
 
 namespace hive::proxy {
 
@@ -83,6 +85,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void OnEnd();
   size_t Parse(std::string_view bytes);
   bool ParseKept();
+  std::optional<bool> MustAuthenticate() const;
   bool ParseIncomplete(std::string_view rest, size_t* consumed);
   void RelayBody(std::string_view bytes);
   void ToClient(std::string_view bytes);
@@ -146,8 +149,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   Session session_;
   std::unique_ptr<Link> link_;
   Lane* lane_ = nullptr;                 // never both
-  Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them
+  Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them; or unfit for one
   uint32_t lane_window_ = kFirstOnLane;  // commands that may be in flight on a lane
+  Visitor visitor_;
   uint32_t reply_size_ = 0;  // bytes of a reply of late, on the average: how many may be in flight on a lane
 
   resp::RequestScanner requests_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "common/net/clock.h"
 #include "common/net/socket.h"
 #include "proxy/worker/client.h"
 #include "proxy/worker/event_loop.h"
@@ -58,13 +59,30 @@ void Client::OpenLink() {
 }
 
 void Client::JoinLane() {
-  lane_ = &loop_.LaneFor(session_.settings());
+  const Settings& settings = session_.settings();
+  if (visitor_.resets != settings.resets()) visitor_ = {.since = ReadMonotonicClock(), .resets = settings.resets()};
+  Lane* const lane = loop_.LaneFor(settings, visitor_);
+  const bool unfit = visitor_.welcome == Welcome::kStranger && visitor_.sent_much && !settings.authenticated();
+  if (unfit || (lane == nullptr && visitor_.welcome == Welcome::kUnclear)) {
+    avoids_lane_until_ = loop_.now() + kOwnLinkLinger;
+    visitor_.sent_much = false;
+    if (loop_.gates().leader) OpenLink();
+    return;
+  }
+  if (lane == nullptr) return;
+  lane_ = lane;
   lane_->Join(*this);
   session_.LaneJoined();
   ForgetReplies();
 }
 
-void Client::LeaveLane() { std::exchange(lane_, nullptr)->Leave(*this); }
+void Client::LeaveLane() {
+  // Once let in, it is on the next one, too.
+  if (const std::optional<bool> wants = lane_->wants_authentication(); wants && !visitor_.known()) {
+    visitor_.welcome = *wants ? Welcome::kStranger : Welcome::kLetIn;
+  }
+  std::exchange(lane_, nullptr)->Leave(*this);
+}
 
 // Its replies are more than a lane can wait for. Requires session_.MayAskAgain().
 void Client::MoveToOwnLink() {

@@ -22,6 +22,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
                 }),
       sweep_(poller_, [this] { SweepLanes(); }),
       shed_(poller_, [this] { ShedIdle(); }),
+      authentication_check_(poller_, [this] { ReleaseWaiting(); }),
       overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
@@ -191,16 +192,43 @@ void EventLoop::FreeRetired() {
 // ---------------------------------------------------------------------------------------------------------------------
 // Lanes
 
-Lane& EventLoop::LaneFor(const Settings& settings) {
+Lane* EventLoop::FindLane(const Settings& settings, const Visitor& visitor) const {
+  Lane* made_since = nullptr;
   Lane* clogged = nullptr;
   size_t alike = 0;
   for (const KeyedLane& keyed : lanes_) {
     if (!keyed.key.MeansTheSame(settings)) continue;
-    if (!keyed.lane->clogged()) return *keyed.lane;
-    clogged = keyed.lane.get();
+    Lane* const lane = keyed.lane.get();
+    const std::optional<bool> wants = lane->wants_authentication();
+    const bool agrees =
+        settings.authenticated() || (wants && visitor.welcome == (*wants ? Welcome::kStranger : Welcome::kLetIn));
+    if (!agrees && !lane->IsMadeSince(visitor.since)) continue;
     ++alike;
+    if (lane->clogged()) {
+      clogged = lane;
+    } else if (agrees) {
+      return lane;
+    } else {
+      made_since = lane;
+    }
   }
-  if (alike >= kMostLanesAlike) return *clogged;
+  if (made_since != nullptr) return made_since;
+  // On one more, who was let in once might be a stranger.
+  const bool may_add = settings.authenticated() || visitor.welcome != Welcome::kLetIn || lets_anyone_in_;
+  return alike < kMostLanesAlike && may_add ? nullptr : clogged;
+}
+
+Lane* EventLoop::LaneFor(const Settings& settings, Visitor& visitor) {
+  if (Lane* lane = FindLane(settings, visitor)) return lane;
+  const auto means_the_same = [&](const KeyedLane& keyed) { return keyed.key.MeansTheSame(settings); };
+  // Without a lane there is nothing to ask: the connection of the one to be opened will be newer than the client.
+  if (!settings.authenticated() && !visitor.known() && std::ranges::any_of(lanes_, means_the_same)) {
+    if (!gates().leader) return nullptr;
+    visitor.welcome = authentication_check_.WelcomeOf(visitor.since, linked_.redis);
+    if (!visitor.known()) return nullptr;
+    lets_anyone_in_ = visitor.welcome == Welcome::kLetIn;
+    if (Lane* lane = FindLane(settings, visitor)) return lane;
+  }
   const Settings::Replay preamble = settings.MakeLaneReplay();
   const int descriptors_below = lanes_.size() < kLanesSetAside ? INT_MAX : options_.link_descriptors_below;
   lanes_.push_back(
@@ -212,7 +240,7 @@ Lane& EventLoop::LaneFor(const Settings& settings) {
                                                                 .unacknowledged_limit = unacknowledged_limit(),
                                                                 .descriptors_below = descriptors_below})});
   if (!sweep_.running()) sweep_.StartIn(kLaneLinger);
-  return *lanes_.back().lane;
+  return lanes_.back().lane.get();
 }
 
 // What the events of this turn have produced.

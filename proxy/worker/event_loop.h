@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <list>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "proxy/resp/command_facts.h"
 #include "proxy/session/session.h"
 #include "proxy/session/settings.h"
+#include "proxy/upstream/authentication_check.h"
 #include "proxy/upstream/lane.h"
 #include "proxy/upstream/leader_probe.h"
 #include "proxy/upstream/link.h"
@@ -78,13 +78,14 @@ class EventLoop final : private Lane::Host {
   WriteAcks* acks() { return acks_.get(); }
   Instant former_last_answer() const { return former_last_answer_; }
 
-  // The lane for clients with these settings, to the leader's redis.
-  Lane& LaneFor(const Settings& settings);
+  // The lane for clients with these settings, to the leader's redis. For who has not authenticated, `visitor` matters,
+  // and is told what is learned; null: it must wait (Resume follows), or take a connection of its own (kUnclear).
+  Lane* LaneFor(const Settings& settings, Visitor& visitor);
   // Gates as of this flush of the lanes.
   const Gates& flush_gates() const { return flush_gates_; }
   Duration unacknowledged_limit() const { return std::max(options_.hold_timeout, kLeastUnacknowledged); }
-  // Whether the server answers nobody who has not authenticated; nothing: not known yet.
-  std::optional<bool> wants_authentication() const { return wants_authentication_; }
+  // Whether the server lets clients in that do not authenticate, as far as anybody here has seen of late.
+  bool lets_anyone_in() const { return lets_anyone_in_; }
 
   // A client's memory has changed.
   void Account(size_t before, size_t after) { memory_ += after - before; }
@@ -114,12 +115,13 @@ class EventLoop final : private Lane::Host {
   void MoveLanes(bool handed_over);
   void SweepLanes();
   void ShedIdle();
+  Lane* FindLane(const Settings& settings, const Visitor& visitor) const;
 
   bool LaneMayConnect() const override { return gates().leader; }
   void OnLaneDirty(Lane& lane) override { dirty_lanes_.push_back(&lane); }
   void OnLaneAnswered(const Lane& lane) override;
   void OnLaneBroken(const absl::Status& why) override;
-  void OnLaneLearnedAuthentication(bool required) override { wants_authentication_ = required; }
+  void OnLaneLearnedAuthentication(const Lane& lane) override { lets_anyone_in_ = !*lane.wants_authentication(); }
   std::span<char> lane_buffer() override { return read_buffer_; }
 
   const WorkerOptions options_;
@@ -150,7 +152,8 @@ class EventLoop final : private Lane::Host {
   Gates flush_gates_;
   Timer sweep_;
   Timer shed_;
-  std::optional<bool> wants_authentication_;
+  AuthenticationCheck authentication_check_;
+  bool lets_anyone_in_ = false;
 
   size_t memory_ = 0;
   DrainStage parting_ = DrainStage::kServing;
