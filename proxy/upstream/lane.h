@@ -88,11 +88,11 @@ class Lane final : private Link::Owner {
   };
 
   struct Options {
-    Endpoint redis;
-    std::string preamble;       // commands that make the connection what its riders are
-    uint32_t preamble_replies;  // to them, none of which may be an error
-    bool anonymous = false;     // its riders have not authenticated: find out whether they would have to
-    Duration unacknowledged_limit;
+    Endpoint redis = {};
+    std::string preamble = {};      // commands that make the connection what its riders are
+    uint32_t preamble_replies = 0;  // to them, none of which may be an error
+    bool anonymous = false;         // its riders have not authenticated: find out whether they would have to
+    Duration unacknowledged_limit = {};
     int descriptors_below = std::numeric_limits<int>::max();  // as for ConnectTcp
   };
 

@@ -96,5 +96,101 @@ TEST(SessionTest, IdleSessionHoldsNoMemory) {
   EXPECT_EQ(h.session.memory(), 0u);
 }
 
+// --- on a lane ---
+
+// A client on a lane of a server that has told its commands.
+class LaneHarness : public Harness {
+ public:
+  LaneHarness() {
+    std::string error;
+    commands = resp::CommandTable::FromCommandReply(
+        "*3\r\n*3\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n"
+        "*3\r\n$3\r\nset\r\n:-3\r\n*1\r\n+write\r\n"
+        "*3\r\n$4\r\neval\r\n:-3\r\n*1\r\n+noscript\r\n",
+        &error);
+    EXPECT_EQ(error, "");
+    session.Left();
+    session.LaneJoined();
+  }
+};
+
+TEST(SessionOnALane, OnlyWhatMayBeSharedIsSentThere) {
+  LaneHarness h;
+  h.Client("GET a\r\nEVAL x 0\r\nCLIENT SETNAME n\r\nBLPOP l 0\r\nGET b\r\n");
+  EXPECT_EQ(h.session.NextRoute(), Route::kShared);
+  EXPECT_EQ(h.Sent(), "GET a\r\nEVAL x 0\r\nCLIENT SETNAME n\r\n");
+  EXPECT_EQ(h.session.NextRoute(), Route::kOwn);
+  EXPECT_FALSE(h.session.MayMove()) << "what is in flight would be overtaken";
+  h.Server("$-1\r\n:1\r\n+OK\r\n");
+  ASSERT_TRUE(h.session.MayMove());
+  h.session.Left();
+  h.Link();
+  EXPECT_TRUE(h.Sent().ends_with("SETNAME\r\n$1\r\nn\r\n")) << "what it has said of itself holds there, too";
+  h.Server("+OK\r\n");
+  EXPECT_EQ(h.Sent(), "BLPOP l 0\r\nGET b\r\n");
+}
+
+TEST(SessionOnALane, WhatItNeedsAConnectionOfItsOwnFor) {
+  for (const std::string command :
+       {"MULTI", "WATCH k", "SUBSCRIBE c", "MONITOR", "BLPOP l 1", "XREAD BLOCK 1 STREAMS s 0", "WAIT 1 1", "AUTH p",
+        "HELLO 3", "SELECT 1", "RESET", "CLIENT ID", "CLIENT TRACKING ON", "CLIENT REPLY OFF", "CLIENT KILL a",
+        "SCRIPT KILL", "FUNCTION KILL", "NOBODY.KNOWS it"}) {
+    Harness h;
+    h.Client(command + "\r\n");
+    EXPECT_EQ(h.session.NextRoute(), Route::kOwn) << command;
+  }
+}
+
+TEST(SessionOnALane, WhoHasAskedForItsIdentityKeepsIt) {
+  Harness h;
+  h.Client("CLIENT ID\r\nGET a\r\n");
+  h.Sent();
+  h.Server(":7\r\n$-1\r\n");
+  EXPECT_FALSE(h.session.MayMove());
+  h.Client("GET a\r\n");
+  EXPECT_EQ(h.session.NextRoute(), Route::kOwn);
+}
+
+TEST(SessionOnALane, ItsNameIsItsOwn) {
+  LaneHarness h;
+  h.Client("CLIENT GETNAME\r\nCLIENT SETNAME mine\r\nCLIENT GETNAME\r\n");
+  h.Sent();
+  h.Server("$5\r\nother\r\n+OK\r\n$5\r\nother\r\n");
+  EXPECT_EQ(h.Out(), "$-1\r\n+OK\r\n$4\r\nmine\r\n");
+}
+
+TEST(SessionOnALane, PlainRepliesAreTakenTogetherUnlessOneMustBeJudged) {
+  LaneHarness h;
+  h.Client("GET a\r\nSET a 1\r\nGET a\r\n");
+  h.Sent();
+  EXPECT_FALSE(h.session.AnsweredPlainly(2, /*may_confirm=*/false)) << "a write's";
+  EXPECT_EQ(h.session.in_flight(), 3u);
+  EXPECT_TRUE(h.session.AnsweredPlainly(1, false));
+  EXPECT_TRUE(h.session.AnsweredPlainly(2, true));
+  EXPECT_TRUE(h.session.idle());
+  EXPECT_FALSE(h.session.AnsweredPlainly(1, true)) << "nothing was asked";
+}
+
+TEST(SessionOnALane, OnlyReadsMayBeAskedAgain) {
+  LaneHarness h;
+  h.Client("GET a\r\nGET b\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.session.MayAskAgain());
+  h.Client("SET a 1\r\n");
+  EXPECT_TRUE(h.session.MayAskAgain()) << "not sent yet";
+  h.Sent();
+  EXPECT_FALSE(h.session.MayAskAgain());
+}
+
+TEST(SessionOnALane, OfACrashedLaneOnlyItsOldestCommandIsSuspected) {
+  LaneHarness h;
+  h.Client("GET a\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.session.LinkEnded(LinkEnd::kCrashed, h.last_answer, h.now, /*held_oldest=*/false));
+  h.session.LaneJoined();
+  EXPECT_EQ(h.Sent(), "GET a\r\n");
+  EXPECT_FALSE(h.session.LinkEnded(LinkEnd::kCrashed, h.last_answer, h.now, false)) << "once is enough";
+}
+
 }  // namespace
 }  // namespace hive::proxy
