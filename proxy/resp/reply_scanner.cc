@@ -18,6 +18,15 @@ bool IsAggregate(char type) { return type == '*' || type == '~' || type == '>' |
 bool IsBulk(char type) { return type == '$' || type == '=' || type == '!'; }
 bool IsText(char type) { return type == '+' || type == '-' || type == '('; }
 
+// A push within a reply is one of its elements when it confirms a SUBSCRIBE that was queued, and none when it brings a
+// message that the same client has published: "message", "pmessage" and "smessage" are told by their length.
+constexpr std::string_view kMessageWord = "$7\r\n";
+bool MayBeMessage(std::string_view begin) {
+  if (begin.size() > 1 && begin[1] == '8')
+    return begin.front() == '$' && kMessageWord.substr(2).starts_with(begin.substr(2));
+  return kMessageWord.starts_with(begin);
+}
+
 // The first line of a scanned value, without its type byte and line end.
 std::string_view FirstLine(std::string_view value) { return value.substr(1, value.find(kLineEnd) - 1); }
 
@@ -113,7 +122,7 @@ ReplyScanner::Step ReplyScanner::ScanHead(std::string_view rest) {
     type_ = type;
     value_at_ = position_;
   }
-  if (type == '>' && position_ != value_at_) return Fail("a push within another reply");
+  if (type == '>' && attributes_ > 0) return Fail("a push within an attribute");
   if (IsText(type)) {
     part_ = Part::kText;
     text_size_ = 0;
@@ -136,6 +145,12 @@ ReplyScanner::Step ReplyScanner::ScanHead(std::string_view rest) {
   const size_t head_size = end + kLineEnd.size();
   if (IsBulk(type) || IsAggregate(type)) {
     if (digits == 0 && !ParseInteger(text, &number)) return Fail("a length that is no number, or streamed");
+    if (type == '>' && position_ != value_at_) {
+      const std::string_view word = rest.substr(head_size, kMessageWord.size());
+      if (word.size() < kMessageWord.size() && MayBeMessage(word) && number > 0) return Step::kIncomplete;
+      if (pending_ == kMaxPendingValues) return Fail("a count that is impossible");
+      if (word.size() == kMessageWord.size() && MayBeMessage(word)) ++pending_;
+    }
     position_ += head_size;
     return IsBulk(type) ? BeginBulk(type, number) : BeginAggregate(type, number);
   }

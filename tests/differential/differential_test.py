@@ -24,7 +24,8 @@ BINARIES = os.environ.get("BINARIES", os.path.join(ROOT, "build", "dev", "bin"))
 class Splitting(unittest.TestCase):
     FRAMES = [b"+OK\r\n", b":1\r\n", b"$-1\r\n", b"$0\r\n\r\n", b"$4\r\na\r\nb\r\n", b"*-1\r\n", b"*0\r\n", b"*2\r\n*1\r\n:1\r\n$1\r\nx\r\n", b"_\r\n",
               b"%1\r\n+a\r\n%1\r\n+b\r\n,1.5\r\n", b"~2\r\n#t\r\n(123\r\n", b"=7\r\ntxt:a\r\n\r\n", b">2\r\n+invalidate\r\n*1\r\n+k\r\n", b"|1\r\n+a\r\n+b\r\n*1\r\n:5\r\n",
-              b"*2\r\n|1\r\n+a\r\n:1\r\n:2\r\n:3\r\n", b"*1\r\n%0\r\n", b"-ERR x\r\n"]
+              b"*2\r\n|1\r\n+a\r\n:1\r\n:2\r\n:3\r\n", b"*1\r\n%0\r\n", b"-ERR x\r\n",
+              b"*2\r\n>3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nx\r\n:1\r\n+OK\r\n", b"*1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"]
 
     def test_frames_at_every_cut(self):
         data = b"".join(self.FRAMES)

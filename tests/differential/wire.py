@@ -43,6 +43,12 @@ class Splitter:
             end += length + 2
             if len(self._bytes) < end:
                 return False
+        if kind == ord(">") and self._open:  # a message among the elements of EXEC is none of them
+            word = bytes(self._bytes[end:end + 4])
+            if len(word) < 4 and length > 0:
+                return False
+            if word in (b"$7\r\n", b"$8\r\n"):
+                self._open[-1] += 1
         self._at = end
         if kind == ord("|"):  # attributes stand in front of the reply that they belong to, and are no element
             self._open.append(2 * length + 1)

@@ -118,6 +118,22 @@ TEST(ReplyScanner, TellsErrorsAndPushes) {
   EXPECT_EQ(Whole("+ERR\r\n").error_code(), "");
   EXPECT_TRUE(Whole(">1\r\n+x\r\n").is_push());
   EXPECT_FALSE(Whole("*1\r\n+x\r\n").is_push());
+  // EXEC of a transaction with a SUBSCRIBE in it: the confirmation is its second element.
+  const std::string_view exec = "*2\r\n+OK\r\n>3\r\n$9\r\nsubscribe\r\n$2\r\nch\r\n:1\r\n";
+  EXPECT_EQ(Whole(exec).bytes(), exec);
+  EXPECT_FALSE(Whole(exec).is_push());
+  // A client that publishes to itself there gets the message in between.
+  for (const std::string word : {"$7\r\nmessage", "$8\r\nsmessage", "$8\r\npmessage"}) {
+    const std::string message = "*2\r\n>3\r\n" + word + "\r\n$2\r\nch\r\n$1\r\nx\r\n:1\r\n+OK\r\n";
+    EXPECT_EQ(Whole(message).bytes(), message);
+    for (size_t cut = 0; cut < message.size(); ++cut) {
+      ReplyScanner scanner;
+      EXPECT_EQ(scanner.Scan(std::string_view(message).substr(0, cut)), ReplyStatus::kIncomplete) << cut;
+      EXPECT_EQ(scanner.Scan(message), ReplyStatus::kReply) << cut;
+    }
+  }
+  EXPECT_EQ(Whole("*1\r\n>0\r\n").bytes(), "*1\r\n>0\r\n");
+  EXPECT_EQ(Whole("*1\r\n>1\r\n+\r\n").bytes(), "*1\r\n>1\r\n+\r\n");
   EXPECT_EQ(Whole("|1\r\n+a\r\n-b\r\n:7\r\n").type(), ':');
   EXPECT_EQ(Whole("|1\r\n+a\r\n-b\r\n:7\r\n").value(), ":7\r\n");
 }
@@ -148,9 +164,8 @@ TEST(ReplyScanner, NoticesWhatIsNotResp) {
            ":\r\n",
            "#x\r\n",
            "_x\r\n",
-           ",\r\n",  // scalars
-           "*1\r\n>1\r\n",
-           "|1\r\n>0\r\n",  // a push within a reply
+           ",\r\n",         // scalars
+           "|1\r\n>0\r\n",  // a push within an attribute
            "*281474976710657\r\n",
            "%281474976710656\r\n",
            "*1000000\r\n%140737488355329\r\n",
