@@ -236,11 +236,12 @@ class DirectPass(_Pass):
         silent = step.ends or self.redis.blocked() or any(len(self.clients[name].frames) < len(pieces) for name, pieces in step.sends)
         if silent:
             deadline = time.monotonic() + _BLOCKED
-            while not step.leave_blocked and self.redis.blocked() > self._stuck and time.monotonic() < deadline:
+            awaits = not step.leave_blocked and step.ends != "close"
+            while awaits and self.redis.blocked() > self._stuck and time.monotonic() < deadline:
                 time.sleep(0.002)
                 self.receive_all()
             self._quiet()
-            if not step.leave_blocked:
+            if awaits:
                 self._stuck = self.redis.blocked()
             self.states[number] = self.redis.state()
         return self.take_all()
@@ -248,6 +249,7 @@ class DirectPass(_Pass):
     def settle(self, number, _step):
         self.redis.control.ask("PING", "hive-sync")
         self.redis.control.ask("PING", "hive-sync")
+        self._stuck = min(self._stuck, self.redis.blocked())
         self.states[number] = self.redis.state()
         return True
 

@@ -54,7 +54,7 @@ class Conversation:
         self.clients = self.rng.randrange(2, 6)
         self.steps = []
         scenes = {
-            self.pipeline: 14, self.crowd: 10, self.loose: 4, self.transaction: 6, self.blocked: 6, self.messages: 6, self.shard_messages: 2,
+            self.pipeline: 14, self.crowd: 10, self.mixture: 4, self.loose: 4, self.transaction: 6, self.blocked: 6, self.messages: 6, self.shard_messages: 2,
             self.tracking: 5, self.monitor: 2, self.replies_off: 4, self.users: 5, self.password: 3, self.big: 3, self.malformed: 6,
             self.quit: 2, self.half_closed: 3, self.cut_in_two: 3, self.many_words: 2, self.notifications: 2, self.protocols: 5,
             self.deep: 1, self.browser: 1, self.renew: 3,
@@ -62,7 +62,9 @@ class Conversation:
         # Who of several was first decides the order of all keys, which KEYS and SCAN tell.
         self.ordered = self.rng.random() < 0.4
         if self.ordered:
-            del scenes[self.crowd]
+            del scenes[self.crowd], scenes[self.mixture]
+        if not known_faults:  # a client that connects behind a new password is served by connections from before it
+            del scenes[self.password]
         if only:
             scenes = {scene: weight for scene, weight in scenes.items() if scene.__name__ in only}
         scenes = {scene: weight for scene, weight in scenes.items() if scene.__name__ not in without}
@@ -112,6 +114,29 @@ class Conversation:
         for _ in range(r.randrange(1, 4)):
             self.steps.append(Step([(c, self.draw(depth, connection, f"c{c}:", alone=False))
                                     for c in r.sample(range(self.clients), count)]))
+
+    def mixture(self):
+        """A crowd of different users in different databases that speak different protocols, and change all that as they go."""
+        r = self.rng
+        a = self.one()
+        self.send(a, encode("RESET"), encode("ACL", "SETUSER", "m0", "on", ">pw0", "~*", "&*", "+@all"),
+                  encode("ACL", "SETUSER", "m1", "on", ">pw1", "~*", "&*", "+@all", "-@list", "-select"))
+        for _ in range(r.randrange(1, 6)):
+            sends = []
+            for client in r.sample(range(self.clients), r.randrange(2, self.clients + 1)):
+                commands = Commands(r, f"c{client}:", False)
+                pieces = []
+                for _ in range(r.randrange(1, 8)):
+                    change = r.choice([("AUTH", "m0", "pw0"), ("AUTH", "m1", "pw1"), ("AUTH", "default", "any"), ("HELLO", 3, "AUTH", "m1", "pw1"), ("SELECT", 0),
+                                       ("HELLO", 2, "AUTH", "m0", "pw0"), ("HELLO", 2), ("HELLO", 3), ("SELECT", 1), ("SELECT", 2), ("RESET",), ("AUTH", "m0", "pw1"),
+                                       ("BLPOP", f"c{client}:nokey", "0.01"), ("MULTI",), ("EXEC",), ("WATCH", f"c{client}:s0"), ("SUBSCRIBE", f"c{client}:ch"),
+                                       ("UNSUBSCRIBE",), ("CLIENT", "SETNAME", f"n{client}"), ("CLIENT", "GETNAME"), ("ACL", "WHOAMI"), ("XREAD", "BLOCK", 10, "STREAMS",
+                                                                                                                                    f"c{client}:x0", "$")])
+                    pieces.append(encode(*change))
+                    pieces += [commands.command() for _ in range(r.randrange(6))]
+                sends.append((client, pieces))
+            self.steps.append(Step(sends))
+        self.close(*range(self.clients))
 
     def loose(self):
         if self.rng.random() < 0.1:
@@ -179,7 +204,7 @@ class Conversation:
             self.send(a, *self.plain(3), leave_blocked=True)
         roll = r.random()
         if roll < 0.6:
-            self.send(b, *(self.plain(2) if r.random() < 0.3 else []), encode(*serve), *(self.plain(2) if r.random() < 0.3 else []))
+            self.send(b, *(self.plain(2) if r.random() < 0.3 else []), encode(*serve))  # last: what the other one sent behind is executed then
         elif roll < 0.7:
             self.send(b, encode("MULTI"), encode("DEL", key), encode(*serve), encode("EXEC"))
         elif roll < 0.8:

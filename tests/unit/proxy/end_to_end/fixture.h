@@ -47,7 +47,7 @@ class ProxyTest : public testing::Test {
   }
 
   std::unique_ptr<ChildProcess> StartRedis(const Endpoint& endpoint, std::vector<std::string> more = {}) {
-    std::vector<std::string> arguments = {"redis-server",
+    std::vector<std::string> arguments = {redis_server_,
                                           "--bind",
                                           endpoint.ip,
                                           "--port",
@@ -109,7 +109,10 @@ class ProxyTest : public testing::Test {
     Replicate(redis_b_, redis_a_);
     AwaitInSync(redis_a_, redis_b_);
     // After a first sync the master streams nothing before the replica's first acknowledgement, up to a second later.
-    for (int i = 0; i < 3000 && Info(redis_a_, "slave0").find(",offset=0,") != std::string::npos; ++i) usleep(1000);
+    Direct(redis_a_, {"PUBLISH", "first", "of all"});
+    const std::string offset = Info(redis_a_, "master_repl_offset");
+    for (int i = 0; i < 3000 && Info(redis_a_, "slave0").find(",offset=" + offset + ",") == std::string::npos; ++i)
+      usleep(1000);
   }
 
   void Replicate(const Endpoint& replica, const Endpoint& master) {
@@ -148,7 +151,8 @@ class ProxyTest : public testing::Test {
   }
 
   Endpoint proxy_, health_, coordinator_, other_coordinator_, redis_a_, redis_b_;
-  int open_files_ = 0;  // not 0: as many may the proxy have
+  int open_files_ = 0;                         // not 0: as many may the proxy have
+  std::string redis_server_ = "redis-server";  // or another server of that kind, in PATH
   std::string folder_;
   std::unique_ptr<ChildProcess> a_, b_, proxy_process_;
   std::unique_ptr<FakeWatch> watch_;
