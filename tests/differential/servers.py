@@ -45,11 +45,14 @@ class Servers:
     def __init__(self, binaries, redis_server="redis-server", threads=1, redis_flags=(), proxy_flags=()):
         self._folder = tempfile.TemporaryDirectory(prefix="hive-differential-")
         self.ip = f"127.0.33.{1 + os.getpid() % 250}"
-        base = 10000 + os.getpid() % 1900 * 10
-        self.proxy, health, watch, self.redis = [(self.ip, base + i) for i in range(4)]
+        self.base = 10000 + os.getpid() % 1900 * 10
+        self.redis = (self.ip, self.base + 3)
+        self._binaries = binaries
+        self._proxy_flags = [f"--threads={threads}", *proxy_flags]
+        self._processes = []
+        self.control = None
         folder = self._folder.name
         path = lambda name: os.path.join(folder, name)
-        endpoint = lambda address: f"{address[0]}:{address[1]}"
         with open(path("peer-secret"), "w") as secret:
             secret.write("none\n")  # the watch proves none
         with open(path("users.acl"), "w") as users:
@@ -58,26 +61,34 @@ class Servers:
             users.write("user default on nopass ~* &* +@all\n")
         with open(path("password"), "w") as password:
             password.write(PASSWORD + "\n")
-        self._processes = [
-            Process("redis", [redis_server, "--bind", self.ip, "--port", str(self.redis[1]), "--save", "", "--dir", folder, "--appendonly", "no",
-                              "--enable-debug-command", "yes", "--activerehashing", "no", "--aclfile", path("users.acl"), *redis_flags], path("redis.log")),
-            Process("watch", [os.path.join(binaries, "fake-leader-watch"), endpoint(watch), endpoint(self.redis)], path("watch.log")),
-            Process("proxy", [os.path.join(binaries, "hive-proxy"), f"--listen={endpoint(self.proxy)}", f"--health-listen={endpoint(health)}",
-                              f"--coordinator={endpoint(watch)}", f"--threads={threads}", "--redis-user=hive", f"--redis-password-file={path('password')}",
-                              f"--peer-secret-file={path('peer-secret')}", *proxy_flags], path("proxy.log")),
-        ]
-        self.control = None
+        redis = [redis_server, "--bind", self.ip, "--port", str(self.redis[1]), "--save", "", "--dir", folder, "--appendonly", "no",
+                 "--enable-debug-command", "yes", "--activerehashing", "no", "--aclfile", path("users.acl"), *redis_flags]
         try:
-            for process in self._processes:
-                process.start()
-            wait_until(lambda: self._answers(self.redis), 10, "redis-server to answer")
-            wait_until(lambda: self._answers(self.proxy), 10, "the proxy to answer")
+            self._start("redis", redis, self.redis)
+            self.proxy = self.start_proxy(self.base, self.redis)
         except Exception:
             print(self.logs())
             self.close()
             raise
         self.control = Control(self.redis)
         self.control.ask("AUTH", "control", PASSWORD)
+
+    def start_proxy(self, port, redis):
+        """A proxy at `port`, and a watch that names `redis` to it; uses two ports behind. Returns its address."""
+        address, health, watch = [f"{self.ip}:{port + i}" for i in range(3)]
+        self._start(f"watch-{port}", [os.path.join(self._binaries, "fake-leader-watch"), watch, f"{redis[0]}:{redis[1]}"])
+        path = lambda name: os.path.join(self._folder.name, name)
+        self._start(f"proxy-{port}", [os.path.join(self._binaries, "hive-proxy"), f"--listen={address}", f"--health-listen={health}",
+                                      f"--coordinator={watch}", "--redis-user=hive", f"--redis-password-file={path('password')}",
+                                      f"--peer-secret-file={path('peer-secret')}", *self._proxy_flags], (self.ip, port))
+        return (self.ip, port)
+
+    def _start(self, name, argv, address=None):
+        """... and, where it has an address, waits until it answers there."""
+        self._processes.append(Process(name, argv, os.path.join(self._folder.name, f"{name}.log")))
+        self._processes[-1].start()
+        if address:
+            wait_until(lambda: self._answers(address), 10, f"{name} to answer")
 
     def _answers(self, address):
         try:
