@@ -15,14 +15,40 @@ namespace {
 // dropped.
 constexpr std::string_view kPreface = "*3\r\n$8\r\nSPUBLISH\r\n$11\r\n__hive:wait\r\n$0\r\n\r\n";
 
+// What the command does to its connection, its arguments considered: CLIENT REPLY ON changes nothing where replies come
+// anyway, nor does what the server answers with an error.
+ConnectionCommand MeaningOf(const resp::Request& request, const resp::CommandFacts& facts) {
+  const bool reply = facts.connection == ConnectionCommand::kClientReply;
+  if (!reply && facts.connection != ConnectionCommand::kScriptDebug) return facts.connection;
+  if (request.argument_count() != 3 || request.arguments_seen() < 3) return ConnectionCommand::kNone;
+  const std::string_view argument = request.argument(2);
+  const bool changes = reply ? SameWord(argument, "off") || SameWord(argument, "skip")
+                             : SameWord(argument, "yes") || SameWord(argument, "sync");
+  return changes ? facts.connection : ConnectionCommand::kNone;
+}
+
+// In place of a command that is refused where only the server knows when its reply is due: a command that it does not
+// know, whose name is the reason.
+std::string UnknownCommand(resp::Refusal refusal) {
+  std::string_view reason = resp::RefusalReply(refusal);
+  reason.remove_prefix(std::string_view("-ERR ").size());
+  reason.remove_suffix(std::string_view("\r\n").size());
+  return resp::MakeRequest({reason});
+}
+
 }  // namespace
 
 Session::Command Session::MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now) {
   Command command;
   command.since = now;
   command.effect = facts.effect;
-  command.connection = facts.connection;
+  command.connection = MeaningOf(request, facts);
   command.refusal = facts.refusal;
+  if ((command.refusal != resp::Refusal::kNone || command.connection == ConnectionCommand::kQuit) && OpaqueAhead()) {
+    command.ends = command.connection == ConnectionCommand::kQuit;
+    command.connection = ConnectionCommand::kNone;
+    command.refusal = resp::Refusal::kNone;
+  }
   command.blocks = facts.blocks;
   command.pops = facts.pops;
   command.timeout_argument = facts.timeout_argument;
@@ -30,18 +56,28 @@ Session::Command Session::MakeCommand(const resp::Request& request, const resp::
   command.confirmations = request.argument_count() - 1;  // read for (UN)SUBSCRIBE only
 
   // Nearly all commands: nothing to decide.
-  const bool plain = facts.connection == ConnectionCommand::kNone && facts.refusal == resp::Refusal::kNone;
-  const Passage passage = plain && !tail_.open ? Passage{} : Advance(tail_, facts.connection, facts.refusal);
+  const bool plain = command.connection == ConnectionCommand::kNone && command.refusal == resp::Refusal::kNone;
+  const Passage passage = plain && !tail_.open ? Passage{} : Advance(tail_, command.connection, command.refusal);
   command.local = passage.local;
   command.queued = passage.queued;
   command.discard_instead = passage.discard_instead;
-  command.opaque = passage.opaque || (!passage.queued && (facts.connection == ConnectionCommand::kMonitor ||
-                                                          facts.connection == ConnectionCommand::kClientReply ||
-                                                          facts.connection == ConnectionCommand::kScriptDebug));
+  command.opaque = passage.opaque || (!passage.queued && (command.connection == ConnectionCommand::kMonitor ||
+                                                          command.connection == ConnectionCommand::kClientReply ||
+                                                          command.connection == ConnectionCommand::kScriptDebug));
   command.own = !facts.shareable || passage.queued;
-  command.pins = passage.pins || (!passage.queued && facts.connection == ConnectionCommand::kClientTracking);
-  if (command.local == LocalReply::kQuit) last_command_taken_ = true;
+  command.pins = passage.pins || (!passage.queued && command.connection == ConnectionCommand::kClientTracking);
+  if (command.local == LocalReply::kQuit || command.ends) last_command_taken_ = true;
   return command;
+}
+
+// Whether replies will not be told apart any more when the next command's is due: an answer given here would have no
+// place among the server's.
+bool Session::OpaqueAhead() const {
+  if (opaque_) return true;
+  for (size_t i = 0; i < queue_.size(); ++i) {
+    if (queue_[i].opaque && queue_[i].local == LocalReply::kNone) return true;
+  }
+  return false;
 }
 
 void Session::Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now) {
@@ -53,8 +89,10 @@ void Session::Add(const resp::Request& request, const resp::CommandFacts& facts,
     command.local = LocalReply::kTooMuchHeld;
   }
   if (command.local == LocalReply::kNone) {
-    const std::string discard = command.discard_instead ? resp::MakeRequest({"DISCARD"}) : std::string();
-    const std::string_view bytes = command.discard_instead ? std::string_view(discard) : request.bytes();
+    std::string instead;
+    if (command.discard_instead) instead = resp::MakeRequest({"DISCARD"});
+    if (facts.refusal != resp::Refusal::kNone) instead = UnknownCommand(facts.refusal);
+    const std::string_view bytes = instead.empty() ? request.bytes() : std::string_view(instead);
     if (MayPreface(command)) {
       command.prefaced = command.preface_due = true;
       requests_.Append(kPreface);
@@ -89,8 +127,16 @@ bool Session::MayPreface(const Command& command) const {
 
 void Session::AddStreamed(const resp::Request& head, const resp::CommandFacts& facts, Instant now) {
   Command command = MakeCommand(head, facts, now);
-  command.streamed = command.own = true;
-  body_ = command.local == LocalReply::kNone ? BodyState::kWaiting : BodyState::kDiscarding;
+  command.own = true;
+  if (command.local == LocalReply::kNone && facts.refusal != resp::Refusal::kNone) {
+    const std::string instead = UnknownCommand(facts.refusal);
+    requests_.Append(instead);
+    command.size = instead.size();
+    body_ = BodyState::kDiscarding;
+  } else {
+    command.streamed = true;
+    body_ = command.local == LocalReply::kNone ? BodyState::kWaiting : BodyState::kDiscarding;
+  }
   Enqueue(command);
 }
 
@@ -101,14 +147,21 @@ void Session::Enqueue(const Command& command) {
   EmitDueReplies();
 }
 
-void Session::AddProtocolError(std::string reply, Instant now) {
+void Session::AddProtocolError(std::string reply, std::string_view bytes, Instant now) {
   // What was released of the malformed command cannot be taken back.
   if (body_ != BodyState::kNone) broken_ = true;
   last_command_taken_ = true;
   protocol_error_ = std::move(reply);
   Command command;
   command.since = now;
-  command.local = LocalReply::kProtocolError;
+  if (OpaqueAhead()) {
+    command.effect = resp::Effect::kConnection;
+    command.ends = command.own = true;
+    command.size = bytes.size();
+    requests_.Append(bytes);
+  } else {
+    command.local = LocalReply::kProtocolError;
+  }
   Enqueue(command);
 }
 
@@ -209,7 +262,7 @@ void Session::PopFront() {
 
 // From here on nobody can say which reply answers what: whatever was sent counts as answered.
 void Session::CheckOpaque() {
-  if (sent_ > 0 && queue_.front().opaque) opaque_ = true;
+  if (sent_ > 0 && queue_.front().opaque && queue_.front().local == LocalReply::kNone) opaque_ = true;
   if (!opaque_) return;
   while (sent_ > 0) {
     // An answer of our own would have no place among the server's.
@@ -324,9 +377,8 @@ bool Session::AwaitsReplies() const {
 }
 
 bool Session::waits_on_server() const {
-  if (opaque_ || settings_.subscriptions() > 0) return true;
   for (size_t i = 0; i < sent_; ++i) {
-    if (queue_[i].blocks) return true;
+    if (queue_[i].blocks && !queue_[i].queued) return true;
   }
   return false;
 }
@@ -359,7 +411,9 @@ bool Session::ExpireHeld(Duration hold_timeout, Instant now) {
   // All that is held ends together: it was sent in the belief that what stood before it would be executed.
   for (size_t i = 0; i < queue_.size(); ++i) {
     if (queue_[i].local != LocalReply::kNone) continue;
-    queue_[i].local = LocalReply::kHeldTooLong;
+    queue_[i].local = !queue_[i].ends           ? LocalReply::kHeldTooLong
+                      : protocol_error_.empty() ? LocalReply::kQuit
+                                                : LocalReply::kProtocolError;
     queue_[i].size = 0;
   }
   if (body_ == BodyState::kWaiting) body_ = BodyState::kDiscarding;

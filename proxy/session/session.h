@@ -129,8 +129,8 @@ class Session {
   bool body_waits() const { return body_ == BodyState::kWaiting; }
   bool body_begun() const { return body_ != BodyState::kNone; }
 
-  // The client's bytes are no commands from here on: `reply` behind all other replies, then the end.
-  void AddProtocolError(std::string reply, Instant now);
+  // The client's `bytes` are no commands from here on: `reply` behind all other replies, then the end.
+  void AddProtocolError(std::string reply, std::string_view bytes, Instant now);
 
   // A command made the connection end: QUIT, or what cannot be answered in its place. Nothing behind it is to be read.
   bool last_command_taken() const { return last_command_taken_; }
@@ -141,6 +141,12 @@ class Session {
   std::string& local_replies() { return local_replies_; }
   // QUIT was answered: close once everything has been sent to the client.
   bool finished() const { return finished_; }
+  // The server has what it answers by closing: an opaque connection's QUIT, for one.
+  bool awaits_end() const { return opaque_ && last_command_taken_ && queue_.empty(); }
+  // It closes the connection on this client's account.
+  bool server_ends() const { return awaits_end() || protocol_error_told_; }
+  // Replies are not told apart any more: nobody knows whether one is to come.
+  bool opaque() const { return opaque_; }
   // The client is to be closed: its connection can no longer be given the meaning that it had.
   bool broken() const { return broken_; }
 
@@ -206,8 +212,7 @@ class Session {
   // Whether replies are still to come on this link that would be worth waiting for, were another leader announced:
   // afterwards the client can go on at that one.
   bool AwaitsReplies() const;
-  // Whether a command waits for something to happen (BLPOP), messages are subscribed to, or the connection is opaque: a
-  // client that hangs up must not be waited for.
+  // Whether a command waits for something to happen (BLPOP): a client that hangs up must not be waited for.
   bool waits_on_server() const;
   // Neither a command nor a part of one is under way.
   bool idle() const { return queue_.empty() && body_ == BodyState::kNone && !reply_begun_; }
@@ -247,6 +252,7 @@ class Session {
     bool pins : 1 = false;
     bool opaque : 1 = false;
     bool own : 1 = false;          // needs a connection of its own
+    bool ends : 1 = false;         // the server closes the connection behind its reply
     bool prefaced : 1 = false;     // WAIT: something is written in front of it, whose reply the client does not see
     bool preface_due : 1 = false;  // ... and has not come
   };
@@ -273,6 +279,7 @@ class Session {
   // Whether the open transaction, of which nothing was executed, can be queued once more on another link.
   bool MayRepeatTransaction() const { return front_.open && !front_.watching && !front_.lost && queued_.whole(); }
   Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
+  bool OpaqueAhead() const;
   void Enqueue(const Command& command);
   bool MayPreface(const Command& command) const;
   bool MayPass(const Command& command, const Gates& gates) const;
@@ -332,11 +339,12 @@ class Session {
   bool on_lane_ = false;
   bool keeps_own_ = false;      // the client has asked who its connection is: it must not become another one
   bool demoted_ = false;        // the server has refused a command since it does not lead: refused_ counts
-  bool opaque_ = false;         // replies are not told apart any more (MONITOR, CLIENT REPLY)
+  bool opaque_ = false;         // replies are not told apart any more (MONITOR, CLIENT REPLY OFF)
   bool pinned_ = false;         // the connection has a meaning that cannot be repeated (CLIENT TRACKING)
   bool reply_begun_ = false;    // a part of a reply was judged, its end not seen
   bool reply_is_push_ = false;  // ... and it answers no command
   bool reply_is_error_ = false;
+  bool protocol_error_told_ = false;  // the last reply was the server's word that it closes the connection
   bool last_command_taken_ = false;
   bool finished_ = false;
   bool broken_ = false;

@@ -15,6 +15,10 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
   refused_ = 0;
   replay_ = {};
   if (broken_) return false;
+  if (awaits_end() || (protocol_error_told_ && end == LinkEnd::kCrashed)) {
+    finished_ = true;
+    return true;
+  }
   if (end != LinkEnd::kNotReady) {
     // Half a reply was relayed, half a request was sent, or the connection meant more than can be repeated.
     if (opaque_ || pinned_ || reply_begun_ || body_ == BodyState::kSending) return false;

@@ -47,6 +47,7 @@ bool IsErrorType(char type) { return type == '-' || type == '!'; }
 ReplyDecision Session::OnReply(const ReplyHead& head, Confirmation confirmation) {
   reply_is_push_ = true;
   reply_is_error_ = IsErrorType(head.type);
+  protocol_error_told_ = false;
   const ReplyDecision decision = Judge(head, confirmation);
   switch (decision.action) {
     case ReplyAction::kRelay:
@@ -189,6 +190,8 @@ ReplyDecision Session::JudgeFront(const ReplyHead& head, Confirmation confirmati
     return JudgeExecAbort(head.error);
   }
   reply_is_push_ = false;
+  // What the server takes for an error in the protocol, the scanner has not (a stranger's long command).
+  if (reply_is_error_ && head.error.starts_with("ERR Protocol error")) protocol_error_told_ = true;
   if (on_lane_ && command.connection == ConnectionCommand::kClientGetName && !reply_is_error_) return ReplaceName();
   if (command.discard_instead && !reply_is_error_) return Replace(LocalReply::kExecAborted);
   if (command.effect != resp::Effect::kWrite || command.queued) return {ReplyAction::kRelay};
@@ -292,6 +295,7 @@ void Session::Answered(bool is_error) {
     if (was_open || front_.open) KeepTransaction(command, is_error, was_open);
   }
   if (!is_error && command.connection == ConnectionCommand::kClientIdentity) keeps_own_ = true;
+  if (command.ends) finished_ = true;
   if (!is_error && !command.queued) RememberSettings(command);
   PopFront();
   if (no_transaction) Reclassify();

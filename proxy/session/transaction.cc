@@ -1,7 +1,5 @@
 #include "proxy/session/transaction.h"
 
-#include "proxy/session/byte_queue.h"
-
 namespace hive::proxy {
 namespace {
 
@@ -112,7 +110,8 @@ Passage Advance(Transaction& transaction, ConnectionCommand command, resp::Refus
 
 void QueuedCommands::Clear() {
   // Of small ones the room stays, for clients that run transaction by transaction.
-  if (requests_.capacity() > ByteQueue::kKeptWhenEmpty) {
+  constexpr size_t kRoom = 256;
+  if (requests_.capacity() > kRoom) {
     std::string().swap(requests_);
   } else {
     requests_.clear();

@@ -46,7 +46,12 @@ void Client::OnReady(uint32_t ready) {
     // Reading is paused. A client whose commands are held has gone: they are dropped. Else what it sent before is read
     // in its time, and the end of it then.
     peer_told_ = true;
-    if (session_.has_unsent() && !gates().writes) Close();
+    if (session_.awaits_end()) {
+      half_closed_ = true;
+      half_closed_at_ = loop_.now();
+    } else if (session_.has_unsent() && !gates().writes) {
+      Close();
+    }
   }
   if (!closed_) Settle();
 }
@@ -78,12 +83,14 @@ bool Client::ParseKept() {
   return used > 0;
 }
 
-// The client sends no more. Redis would close; but it would have answered by then what takes a moment longer here.
+// The client sends no more. Redis would close; but it would have answered by then what takes a moment longer here. (Of
+// an opaque connection nobody knows what is still to come.)
 void Client::OnEnd() {
   half_closed_ = true;
   half_closed_at_ = loop_.now();
   const Gates gates = this->gates();
-  const bool nothing_comes = !session_.has_unsent() && !session_.has_in_flight() && to_client_.empty();
+  const bool nothing_comes =
+      !session_.has_unsent() && !session_.has_in_flight() && !session_.opaque() && to_client_.empty();
   const bool held = session_.has_unsent() && !(gates.leader && gates.writes);
   if (parted_ || nothing_comes || held || session_.waits_on_server() || session_.body(gates) != BodyState::kNone) {
     Close();
@@ -155,7 +162,7 @@ size_t Client::Parse(std::string_view bytes) {
         break;
       }
       case resp::RequestStatus::kError:
-        session_.AddProtocolError(resp::ErrorReply(requests_.error()), loop_.now());
+        session_.AddProtocolError(resp::ErrorReply(requests_.error()), rest, loop_.now());
         return bytes.size();
     }
   }
@@ -318,7 +325,8 @@ void Client::Settle() {
   if (closed_) return;
   EmitLocalReplies();
   if (closed_) return;
-  const bool all_said = to_client_.empty() && (session_.finished() || (half_closed_ && session_.idle()));
+  const bool all_answered = half_closed_ && session_.idle() && !session_.opaque();
+  const bool all_said = to_client_.empty() && (session_.finished() || all_answered);
   if (session_.broken() || all_said) return Close();
   if (MayPart()) {
     parted_ = true;

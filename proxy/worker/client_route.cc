@@ -100,7 +100,8 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
     link_->Close();
     loop_.Retire(std::move(link_));
     // No client tries again before the probe, which sets the pace, has seen a master.
-    if (!was_former && (end == LinkEnd::kCrashed || end == LinkEnd::kNotReady)) loop_.SuspectLeader();
+    const bool failed = end == LinkEnd::kNotReady || (end == LinkEnd::kCrashed && !session_.server_ends());
+    if (!was_former && failed) loop_.SuspectLeader();
   } else {
     LeaveLane();
   }

@@ -218,6 +218,53 @@ TEST_F(CommandsTest, HalfClosedClientGetsItsReplies) {
   EXPECT_EQ(client.Reply(), "<closed>");
 }
 
+TEST_F(CommandsTest, OddEndsAreRedisOwn) {
+  StartAll();
+  const struct {
+    std::string_view sent;
+    int replies;
+  } kTable[] = {
+      {"CLIENT REPLY ON\r\nQUIT\r\n", 2},
+      {"CLIENT REPLY x\r\nPING\r\n*99999999999\r\n", 3},
+      {"CLIENT REPLY SKIP\r\nPING\r\nPING\r\nQUIT\r\n", 2},
+      {"CLIENT REPLY SKIP\r\nPING\r\nPING\r\n*99999999999\r\n", 2},
+      {"CLIENT REPLY OFF\r\nPING\r\nCLIENT REPLY ON\r\nPING\r\nQUIT\r\n", 3},
+      {"MULTI\r\nUNSUBSCRIBE\r\nMSET\r\nEXEC\r\nZCOUNT z -inf +inf ''\r\nQUIT\r\n", 6},
+  };
+  for (const bool half_close : {false, true}) {
+    for (const auto& row : kTable) {
+      RespClient direct(redis_a_);
+      RespClient proxied(proxy_);
+      for (RespClient* client : {&direct, &proxied}) client->Send(row.sent);
+      if (half_close) proxied.HalfClose();
+      for (int i = 0; i < row.replies; ++i) {
+        const std::string reply = direct.Reply();
+        EXPECT_NE(reply, "<closed>") << row.sent;
+        EXPECT_EQ(proxied.Reply(), reply) << row.sent;
+      }
+      if (!row.sent.ends_with("PING\r\n")) {
+        EXPECT_EQ(direct.Reply(), "<closed>") << row.sent;
+        EXPECT_EQ(proxied.Reply(), "<closed>") << row.sent;
+      }
+    }
+  }
+  RespClient refused(proxy_);
+  refused.Send("CLIENT REPLY SKIP\r\nSHUTDOWN\r\nSHUTDOWN\r\nPING\r\n");
+  EXPECT_TRUE(refused.Reply().starts_with("-ERR unknown command 'refused by hive-proxy: SHUTDOWN would"));
+  EXPECT_EQ(refused.Reply(), "+PONG\r\n");
+}
+
+TEST_F(CommandsTest, HalfClosedSubscriberGetsItsReplies) {
+  StartAll();
+  RespClient client(proxy_);
+  client.Send("SUBSCRIBE a b\r\nPING\r\n");
+  client.HalfClose();
+  EXPECT_TRUE(client.Reply().ends_with(":1\r\n"));
+  EXPECT_TRUE(client.Reply().ends_with(":2\r\n"));
+  EXPECT_EQ(client.Reply(), "*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+  EXPECT_EQ(client.Reply(1000), "<closed>");
+}
+
 TEST_F(CommandsTest, MaxClients) {
   StartAll({"--max-clients=2"});
   usleep(100000);  // the fixture's own client is gone

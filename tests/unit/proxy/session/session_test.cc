@@ -47,11 +47,111 @@ TEST(SessionTest, ProtocolErrorIsAnsweredBehindEverythingElse) {
   Harness h;
   h.Client("GET a\r\n");
   h.Sent();
-  h.session.AddProtocolError("-ERR Protocol error: x\r\n", h.now);
+  h.session.AddProtocolError("-ERR Protocol error: x\r\n", "*x\r\n", h.now);
   EXPECT_EQ(h.Out(), "");
   h.Server("$-1\r\n");
   EXPECT_EQ(h.Out(), "$-1\r\n-ERR Protocol error: x\r\n");
   EXPECT_TRUE(h.session.finished());
+}
+
+// --- where replies are not told apart ---
+
+TEST(SessionTest, ClientReplyThatSilencesNothingChangesNothing) {
+  for (const std::string_view command : {"CLIENT REPLY ON\r\n", "CLIENT REPLY nonsense\r\n", "CLIENT REPLY\r\n",
+                                         "CLIENT REPLY OFF OFF\r\n", "SCRIPT DEBUG NO\r\n"}) {
+    Harness h;
+    h.Client(std::string(command) + "SHUTDOWN\r\nQUIT\r\n");
+    EXPECT_EQ(h.Sent(), command);
+    EXPECT_TRUE(h.Server("+OK or -ERR\r\n"));
+    EXPECT_TRUE(h.Out().ends_with("+OK\r\n")) << command;
+    EXPECT_TRUE(h.session.finished());
+    EXPECT_FALSE(h.session.broken());
+  }
+}
+
+TEST(SessionTest, OpaqueConnectionsQuitIsTheServers) {
+  for (const std::string_view command : {"MONITOR\r\n", "client reply off\r\n", "CLIENT REPLY SKIP\r\n"}) {
+    for (const bool at_once : {false, true}) {
+      Harness h;
+      h.Client(command);
+      if (!at_once) {
+        EXPECT_EQ(h.Sent(), command);
+      }
+      h.Client("QUIT\r\n");
+      EXPECT_TRUE(h.session.last_command_taken());
+      EXPECT_EQ(h.Sent(Harness::kNoWrites), at_once ? std::string(command) + "QUIT\r\n" : "QUIT\r\n");
+      EXPECT_TRUE(h.session.awaits_end());
+      EXPECT_FALSE(h.session.broken());
+      h.Server("+OK\r\n");
+      EXPECT_EQ(h.Out(), "+OK\r\n");
+      EXPECT_TRUE(h.End(LinkEnd::kCrashed));  // what the client has not taken yet is sent first
+      EXPECT_TRUE(h.session.finished());
+    }
+  }
+}
+
+TEST(SessionTest, OpaqueConnectionsProtocolErrorIsTheServers) {
+  Harness h;
+  h.Client("CLIENT REPLY SKIP\r\n");
+  h.Sent();
+  h.session.AddProtocolError("-ERR Protocol error: x\r\n", "*x\r\n", h.now);
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "*x\r\n");
+  EXPECT_FALSE(h.session.broken());
+  h.Server("-ERR Protocol error: y\r\n");
+  EXPECT_EQ(h.Out(), "-ERR Protocol error: y\r\n");
+  EXPECT_TRUE(h.End(LinkEnd::kCrashed));
+  EXPECT_TRUE(h.session.finished());
+}
+
+TEST(SessionTest, OpaqueConnectionsRefusalIsTheServersInItsPlace) {
+  Harness h;
+  h.Client("MONITOR\r\nSHUTDOWN\r\nGET k\r\n");
+  const std::string sent = h.Sent();
+  EXPECT_TRUE(sent.starts_with("MONITOR\r\n*1\r\n$"));
+  EXPECT_NE(sent.find("\r\nrefused by hive-proxy: SHUTDOWN would"), std::string::npos);
+  EXPECT_TRUE(sent.ends_with("\r\nGET k\r\n"));
+  EXPECT_FALSE(h.session.broken());
+}
+
+TEST(SessionTest, OpaqueConnectionsLargeRefusedCommandIsNotSentEither) {
+  Harness h;
+  h.Client("MONITOR\r\n");
+  h.Sent();
+  resp::RequestScanner scanner;
+  const std::string_view head = "*2\r\n$5\r\nDEBUG\r\n$1000000\r\nxxx";
+  scanner.Scan(head);
+  const resp::Request request = scanner.request(head);
+  h.session.AddStreamed(request, h.commands->Classify(request), h.now);
+  EXPECT_EQ(h.session.body(Harness::kOpen), BodyState::kDiscarding);
+  const std::string sent = h.Sent();
+  EXPECT_NE(sent.find("\r\nrefused by hive-proxy: DEBUG"), std::string::npos);
+  EXPECT_EQ(sent.find("xxx"), std::string::npos);
+  h.session.BodyEnded(h.now);
+  EXPECT_FALSE(h.session.broken());
+}
+
+TEST(SessionTest, QuitBehindAnOpaqueCommandThatWasNeverSentNeedsNoLeader) {
+  Harness h;
+  h.End(LinkEnd::kCrashed);
+  h.Client("MONITOR\r\nQUIT\r\n");
+  h.Pass(Seconds(10));
+  EXPECT_FALSE(h.session.ExpireHeld(Seconds(10), h.now));
+  const std::string out = h.Out();
+  EXPECT_TRUE(out.starts_with("-MASTERDOWN "));
+  EXPECT_TRUE(out.ends_with("\r\n+OK\r\n"));
+  EXPECT_TRUE(h.session.finished());
+}
+
+// What a stranger may send is less than the scanner takes for granted.
+TEST(SessionTest, ProtocolErrorFoundByTheServerIsTheEnd) {
+  Harness h;
+  h.Client("DEL 0 1 2 3 4 5 6 7 8 9 10\r\nPING\r\n");
+  h.Sent();
+  h.Server("-ERR Protocol error: unauthenticated multibulk length\r\n");
+  EXPECT_TRUE(h.session.server_ends());
+  EXPECT_TRUE(h.End(LinkEnd::kCrashed));
+  EXPECT_TRUE(h.session.finished());
+  EXPECT_EQ(h.session.NextRoute(), Route::kNone);
 }
 
 TEST(SessionTest, IncompleteReplyIsRelayedPieceByPiece) {
