@@ -58,7 +58,7 @@ class Neighbours(rig.Rig):
         self.start()
 
         def hostile():
-            for i in range(60):
+            for i in range(40):
                 client = self.raw()
                 try:
                     client.sendall((resp.encode("INCR", "left") + resp.encode("ECHO", "not yours" * 20)) * 2000)
@@ -79,7 +79,7 @@ class Neighbours(rig.Rig):
                     resp.encode("EVAL", "return ARGV[1]", 0, "w" * 300 * KIB))
 
         def hostile():
-            for _ in range(150):
+            for _ in range(100):
                 client = self.raw()
                 request = dice.choice(requests)
                 client.sendall(resp.encode("INCR", "left") * dice.randrange(50) + request[:dice.randrange(1, len(request))])
@@ -99,7 +99,7 @@ class Neighbours(rig.Rig):
                     resp.encode("GET", "x") + b"*1\r\n$-5\r\n", resp.encode("MULTI") + resp.encode("SUBSCRIBE", "x") + resp.encode("QUIT"))
 
         def hostile():
-            for i in range(100):
+            for i in range(60):
                 client = self.raw()
                 try:
                     client.sendall(requests[i % len(requests)])
@@ -127,7 +127,7 @@ class Neighbours(rig.Rig):
                 clients[2].sendall(resp.encode("GET", "small") * 50_000)
             except OSError:
                 pass
-            time.sleep(2)
+            time.sleep(1)
         self.beside_writers(hostile)
 
     def test_large_reply_to_one(self):
@@ -154,7 +154,7 @@ class Neighbours(rig.Rig):
         for thread in greedy:
             thread.start()
         with self.bystander():
-            time.sleep(1.5)
+            time.sleep(1)
         stop.set()
         for thread in greedy:
             thread.join()
@@ -171,7 +171,7 @@ class Neighbours(rig.Rig):
                 redis.command("HSET", "hash", "field", database)
         clients = []
         with self.bystander():
-            for _ in range(1500):
+            for _ in range(1000):
                 if len(clients) < 40 and dice.random() < 0.2 or not clients:
                     client = {"socket": self.connect(), "database": 0, "name": b"", "resp3": False}
                     clients.append(client)

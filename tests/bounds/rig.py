@@ -202,7 +202,7 @@ class Rig(unittest.TestCase):
     def assert_as_redis(self, request):
         """The same bytes to redis and to the proxy get the same bytes, and the same end. Returns what they get, and whether the
         connection is "open" or "closed" behind it."""
-        for patience in (0.1, 1.0):  # a machine that is busy may take longer to say something
+        for patience in (0.06, 1.0):  # a machine that is busy may take longer to say something
             answers = self._answers_of_both(request, patience)
             if answers[0] == answers[1]:
                 return answers[0]
