@@ -63,8 +63,6 @@ class Conversation:
         self.ordered = self.rng.random() < 0.4
         if self.ordered:
             del scenes[self.crowd], scenes[self.mixture]
-        if not known_faults:  # a client that connects behind a new password is served by connections from before it
-            del scenes[self.password]
         if only:
             scenes = {scene: weight for scene, weight in scenes.items() if scene.__name__ in only}
         scenes = {scene: weight for scene, weight in scenes.items() if scene.__name__ not in without}

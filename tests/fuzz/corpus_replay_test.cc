@@ -7,6 +7,7 @@
 #include <string>
 
 #include "tests/fuzz/scanner_properties.h"
+#include "tests/fuzz/session_properties.h"
 
 namespace hive::resp {
 namespace {
@@ -25,6 +26,7 @@ int Replay(const std::string& target, Check check) {
 }
 
 TEST(CorpusReplay, RequestScanner) { EXPECT_GT(Replay("request_scanner", CheckRequestScanner), 0); }
+TEST(CorpusReplay, Session) { EXPECT_GT(Replay("session", proxy::CheckSession), 0); }
 TEST(CorpusReplay, ReplyScanner) { EXPECT_GT(Replay("reply_scanner", CheckReplyScanner), 0); }
 
 }  // namespace
