@@ -308,7 +308,8 @@ bool Session::MayAskAgain() const {
   if (opaque_ || pinned_ || reply_begun_ || demoted_ || body_ == BodyState::kSending) return false;
   for (size_t i = 0; i < sent_; ++i) {
     const Command& command = queue_[i];
-    if (command.local == LocalReply::kNone && (command.effect != resp::Effect::kRead || command.blocks)) return false;
+    if (command.local != LocalReply::kNone) continue;
+    if (command.effect != resp::Effect::kRead || command.blocks || command.resent) return false;
   }
   return true;
 }

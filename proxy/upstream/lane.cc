@@ -54,6 +54,10 @@ void Lane::Leave(Rider& rider) {
 void Lane::Enqueue(Rider& rider) {
   if (former_ || std::exchange(rider.lane_queued, true)) return;
   pending_.push_back(&rider);
+  FlushSoon();
+}
+
+void Lane::FlushSoon() {
   if (!std::exchange(dirty_, true)) host_.OnLaneDirty(*this);
 }
 
@@ -88,7 +92,7 @@ void Lane::OnLinkUp() {
     tail_ += kAuthenticationQuestion;
     ++preamble_left_;
   }
-  if (FlushTail()) Flush();
+  if (FlushTail()) FlushSoon();
 }
 
 // False: there is still some of it, or the lane has ended.
@@ -264,7 +268,7 @@ void Lane::TakePreambleReply(const resp::Reply& reply) {
     if (SaysTryAgain(error)) return Broken(absl::UnavailableError(std::string(error)));
     return Refused(error);
   }
-  if (--preamble_left_ == 0) Flush();
+  if (--preamble_left_ == 0) FlushSoon();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

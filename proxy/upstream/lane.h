@@ -116,7 +116,8 @@ class Lane final : private Link::Owner {
 
   // The rider has something to send.
   void Enqueue(Rider& rider);
-  // Writes what the queue has; connects first when need be.
+  // Writes what the queue has; connects first when need be. Only when the host has been told OnLaneDirty, since what
+  // may be sent is decided then.
   void Flush();
 
   // The leader has handed over: nothing new is sent, but what is in flight is still answered.
@@ -134,9 +135,11 @@ class Lane final : private Link::Owner {
 
   void OnLinkUp() override;
   void OnLinkReadable() override;
-  void OnLinkWritable() override { Flush(); }
+  void OnLinkWritable() override { FlushSoon(); }
   void OnLinkDown(const absl::Status& why) override { Broken(why); }
 
+  // At the end of this turn, when the host knows what may be sent.
+  void FlushSoon();
   void Connect();
   bool ready() const { return link_ && link_->up() && preamble_left_ == 0; }
   bool FlushTail();
