@@ -175,8 +175,10 @@ bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
   if (body == BodyState::kNone) {
     if (requests_.known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
     const resp::Request head = requests_.request(rest);
-    if (head.arguments_seen() == 0) return false;
-    const resp::CommandFacts facts = loop_.commands().Classify(head);
+    const bool name_is_huge = head.arguments_seen() == 0 && requests_.known_size() >= kStreamBytes;
+    if (head.arguments_seen() == 0 && !name_is_huge) return false;
+    // No command has such a name: what is unknown counts as a write.
+    const resp::CommandFacts facts = name_is_huge ? resp::CommandFacts{} : loop_.commands().Classify(head);
     if (!facts.certain && rest.size() < kUncertainBytes) return false;
     session_.AddStreamed(head, facts, loop_.now());
     ChooseConnection();

@@ -78,6 +78,16 @@ TEST_F(CommandsTest, SixtyFourMebibytesAreNotHeldInMemory) {
 #endif
 }
 
+TEST_F(CommandsTest, NamesOfManySizes) {
+  StartAll();
+  RespClient client(proxy_);
+  for (const size_t size : {100, 262100, 300000, 5 << 20}) {
+    client.Send(resp::MakeRequest({std::string(size, 'x')}) + "PING\r\n");
+    EXPECT_TRUE(client.Reply().starts_with("-ERR unknown command 'xxx")) << size;
+    EXPECT_EQ(client.Reply(), "+PONG\r\n");
+  }
+}
+
 TEST_F(CommandsTest, CommandsBehindALargeOneInOnePipeline) {
   StartAll();
   RespClient client(proxy_);
