@@ -43,7 +43,7 @@ bool HasFlag(const Value& row, std::string_view flag) {
 }  // namespace
 
 const CommandRule* CommandTable::Find(std::string_view name) const {
-  if (name.size() > kMaxCommandName || index_.empty()) return nullptr;
+  if (name.empty() || name.size() > kMaxCommandName || index_.empty()) return nullptr;
   const size_t mask = index_.size() - 1;
   for (size_t slot = Hash(name) & mask; index_[slot] != 0; slot = (slot + 1) & mask) {
     const Entry& entry = entries_[index_[slot] - 1u];

@@ -51,6 +51,8 @@ TEST(CommandFacts, TellsReadsFromWrites) {
   EXPECT_EQ(Facts({std::string(1000, 'x')}).effect, Effect::kWrite);
 }
 
+TEST(CommandFacts, NoNameIsNoCommand) { EXPECT_EQ(CommandTable::BuiltIn()->Find({}), nullptr); }
+
 TEST(CommandFacts, KnowsSubcommands) {
   EXPECT_EQ(Facts({"OBJECT", "ENCODING", "k"}).effect, Effect::kRead);
   EXPECT_EQ(Facts({"config", "GeT", "*"}).effect, Effect::kRead);
