@@ -55,6 +55,9 @@ enum class ConnectionCommand : uint8_t {
   kShardUnsubscribe,
   kMonitor,      // MONITOR: a stream of lines until RESET or the end
   kScriptDebug,  // SCRIPT DEBUG
+  kEval,         // EVAL, EVAL_RO: changes nothing of it, but the server keeps the script, for as long as it leads
+  kScriptLoad,   // SCRIPT LOAD: likewise
+  kScriptFlush,  // SCRIPT FLUSH
   kReadOnly,     // READONLY, READWRITE, ASKING: only of meaning in a cluster, kept apart in case
 };
 

@@ -48,6 +48,14 @@ constexpr ConnectionRow kConnection[] = {
     {"asking", ConnectionCommand::kReadOnly},
 };
 
+// These change nothing of a connection, and are shared like any other: see SeenScripts.
+constexpr ConnectionRow kScripts[] = {
+    {"eval", ConnectionCommand::kEval},
+    {"eval_ro", ConnectionCommand::kEval},
+    {"script|load", ConnectionCommand::kScriptLoad},
+    {"script|flush", ConnectionCommand::kScriptFlush},
+};
+
 // What connections of their own are for, besides what changes a connection or waits: to kill a script or a connection
 // one must not stand in the queue behind it.
 constexpr std::string_view kNotShareable[] = {"script|kill", "function|kill", "client|kill", "client|unblock"};
@@ -56,7 +64,9 @@ constexpr std::string_view kNotShareable[] = {"script|kill", "function|kill", "c
 // the server's own errors are the answer.
 constexpr bool IsHarmlessOnLane(ConnectionCommand command) {
   return command == ConnectionCommand::kNone || command == ConnectionCommand::kClientSetName ||
-         command == ConnectionCommand::kClientSetInfo || command == ConnectionCommand::kClientGetName;
+         command == ConnectionCommand::kClientSetInfo || command == ConnectionCommand::kClientGetName ||
+         command == ConnectionCommand::kEval || command == ConnectionCommand::kScriptLoad ||
+         command == ConnectionCommand::kScriptFlush;
 }
 
 // Redis, networking of RESP2: a subscribed client may say these and nothing else.
@@ -107,6 +117,7 @@ void CommandTable::AddConnectionCommands() {
     facts.connection = row.command;
     facts.effect = row.command == ConnectionCommand::kExec ? Effect::kWrite : Effect::kConnection;
   }
+  for (const ConnectionRow& row : kScripts) Add(row.name).facts.connection = row.command;
   for (const std::string_view name : kAllowedWhileSubscribed) Add(name).facts.allowed_while_subscribed = true;
   for (const RefusalRow& row : kRefused) Add(row.name).facts.refusal = row.refusal;
   Add("config|set").arguments = CommandRule::Arguments::kConfigSet;

@@ -28,6 +28,7 @@
 #include "proxy/resp/request_scanner.h"
 #include "proxy/session/byte_queue.h"
 #include "proxy/session/fifo.h"
+#include "proxy/session/seen_scripts.h"
 #include "proxy/session/settings.h"
 #include "proxy/session/transaction.h"
 
@@ -108,6 +109,8 @@ enum class BodyState : uint8_t {
 class Session {
  public:
   Session() = default;
+  // `scripts`: is told of those that the server has taken; null: nobody is.
+  explicit Session(SeenScripts* scripts) : scripts_(scripts) {}
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -307,12 +310,14 @@ class Session {
   void Answered(bool is_error);
   void KeepTransaction(const Command& command, bool is_error, bool was_open);
   void RememberSettings(const Command& command);
+  void RememberScript(const Command& command);
   void CheckOpaque();
 
   bool Survives(const Command& command, bool oldest, LinkEnd end, bool stalled) const;
   void Reclassify();
   void RebuildRequests(Instant now);
 
+  SeenScripts* const scripts_ = nullptr;
   Fifo<Command> queue_;
   ByteQueue requests_;     // of the commands in the queue that are kept, in order
   size_t sent_ = 0;        // commands at the front of the queue that were sent whole, or are answered here

@@ -315,6 +315,17 @@ void Session::KeepTransaction(const Command& command, bool is_error, bool was_op
   }
 }
 
+void Session::RememberScript(const Command& command) {
+  if (scripts_ == nullptr || command.streamed) return;
+  if (command.connection == ConnectionCommand::kScriptFlush) return scripts_->Clear();
+  const std::string_view bytes = requests_.view().substr(0, command.size);
+  const uint32_t body = command.connection == ConnectionCommand::kScriptLoad ? 2 : 1;
+  resp::RequestScanner scanner;
+  if (scanner.Scan(bytes) != resp::RequestStatus::kCommand) return;
+  const resp::Request request = scanner.request(bytes);
+  if (request.argument_count() > body) scripts_->Seen(request.argument(body));
+}
+
 void Session::RememberSettings(const Command& command) {
   if (command.pins) pinned_ = true;
   switch (command.connection) {
@@ -330,6 +341,10 @@ void Session::RememberSettings(const Command& command) {
     case ConnectionCommand::kClientNoEvict:
     case ConnectionCommand::kClientNoTouch:
       break;
+    case ConnectionCommand::kEval:
+    case ConnectionCommand::kScriptLoad:
+    case ConnectionCommand::kScriptFlush:
+      return RememberScript(command);
     default:
       return;
   }

@@ -68,6 +68,9 @@ Passage AdvanceOpen(Transaction& transaction, ConnectionCommand command) {
     case ConnectionCommand::kUnwatch:
     case ConnectionCommand::kClientGetName:
     case ConnectionCommand::kClientIdentity:
+    case ConnectionCommand::kEval:
+    case ConnectionCommand::kScriptLoad:
+    case ConnectionCommand::kScriptFlush:
       break;
     default:
       (Unpairs(command) ? transaction.unpairs : transaction.changes_connection) = true;

@@ -9,6 +9,7 @@ namespace hive::proxy {
 
 void ControlLink::Connect(const Endpoint& redis) {
   Close();
+  unsent_.clear();
   received_.clear();
   scanner_ = {};
   link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
@@ -23,8 +24,15 @@ void ControlLink::Close() {
 
 void ControlLink::Send(std::string_view requests) {
   if (!up()) return;
-  if (link_->Write(requests) != static_cast<ssize_t>(requests.size())) Down("the connection broke");
+  if (unsent_.empty()) {
+    const ssize_t n = link_->Write(requests);
+    if (n < 0 && errno != EAGAIN) return Down("the connection broke");
+    if (n > 0) requests.remove_prefix(static_cast<size_t>(n));
+  }
+  unsent_ += requests;
 }
+
+void ControlLink::OnLinkWritable() { Send(std::exchange(unsent_, {})); }
 
 void ControlLink::OnLinkUp() {
   authenticating_ = !credentials_.password.empty();

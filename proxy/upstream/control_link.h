@@ -38,13 +38,13 @@ class ControlLink final : private Link::Owner {
   void Connect(const Endpoint& redis);
   void Close();
   bool up() const { return link_ && link_->up(); }
-  // One or more requests, as small as control requests are: the socket buffer takes them whole, or the link is down.
+  // One or more requests. What the socket does not take at once is kept until it does.
   void Send(std::string_view requests);
 
  private:
   void OnLinkUp() override;
   void OnLinkReadable() override;
-  void OnLinkWritable() override {}
+  void OnLinkWritable() override;
   void OnLinkDown(const absl::Status& why) override;
   void Down(const std::string& why);
 
@@ -53,6 +53,7 @@ class ControlLink final : private Link::Owner {
   const Callbacks callbacks_;
   std::unique_ptr<Link> link_;
   std::unique_ptr<Link> ended_;  // the one before, which may be in a callback; gone with the next one
+  std::string unsent_;
   std::string received_;
   resp::ReplyScanner scanner_;
   bool authenticating_ = false;

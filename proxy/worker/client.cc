@@ -15,6 +15,8 @@
 
 namespace hive::proxy {
 
+Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {}
+
 bool Client::Start() {
   SetKeepAlive(socket_);
   interest_ = Poller::kReadable;

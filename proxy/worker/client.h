@@ -36,7 +36,7 @@ class EventLoop;
 
 class Client final : private Poller::Handler, private Link::Owner, private Lane::Rider, private WriteAcks::Waiter {
  public:
-  Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {}
+  Client(EventLoop& loop, Fd socket);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 

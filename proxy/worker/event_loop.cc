@@ -15,6 +15,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       probe_(poller_, {options_.redis_user, options_.redis_password},
              {[this] { OnMaster(); },
               [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); }}),
+      script_loader_(poller_, {options_.redis_user, options_.redis_password}, [this] { Verified(); }),
       patience_(poller_,
                 [this] {
                   if (acks_) acks_->ForgetFormer();
@@ -80,6 +81,8 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
   linked_ = snapshot.leader;
   verified_ = false;
   former_last_answer_ = std::exchange(last_answer_, {});
+  script_loader_.Stop();
+  scripts_due_ = true;
   probe_.Start(linked_.redis, /*read_commands=*/true);
   LogInfo("leader", "commands go to a new leader",
           {{"term", linked_.term},
@@ -95,6 +98,10 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
 
 void EventLoop::SuspectLeader() {
   verified_ = false;
+  if (script_loader_.awaited()) {
+    script_loader_.Stop();
+    scripts_due_ = true;
+  }
   if (probe_.seeks_master() || linked_.empty()) return;
   // One that is running reads the list of commands: it has seen the master that is suspected now, and begins anew.
   probe_.Start(linked_.redis, /*read_commands=*/probe_.running());
@@ -114,6 +121,14 @@ void EventLoop::OnCommands(std::shared_ptr<const resp::CommandTable> commands) {
 }
 
 void EventLoop::OnMaster() {
+  if (std::exchange(scripts_due_, false) && scripts_.size() > 0) {
+    script_loader_.Start(linked_.redis, scripts_.MakeRequests(), scripts_.size());
+  } else if (!script_loader_.awaited()) {
+    Verified();
+  }
+}
+
+void EventLoop::Verified() {
   verified_ = true;
   ReleaseWaiting();
 }

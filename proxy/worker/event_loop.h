@@ -17,12 +17,14 @@
 #include "common/net/poller.h"
 #include "proxy/leader/leader_view.h"
 #include "proxy/resp/command_facts.h"
+#include "proxy/session/seen_scripts.h"
 #include "proxy/session/session.h"
 #include "proxy/session/settings.h"
 #include "proxy/upstream/authentication_check.h"
 #include "proxy/upstream/lane.h"
 #include "proxy/upstream/leader_probe.h"
 #include "proxy/upstream/link.h"
+#include "proxy/upstream/script_loader.h"
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/acceptor.h"
 #include "proxy/worker/client.h"
@@ -87,6 +89,9 @@ class EventLoop final : private Lane::Host {
   // Whether the server lets clients in that do not authenticate, as far as anybody here has seen of late.
   bool lets_anyone_in() const { return lets_anyone_in_; }
 
+  // What clients have given the leader's redis, and the next one must be given.
+  SeenScripts& scripts() { return scripts_; }
+
   // A client's memory has changed.
   void Account(size_t before, size_t after) { memory_ += after - before; }
   bool memory_left() const { return memory_ < options_.hold_memory; }
@@ -104,6 +109,7 @@ class EventLoop final : private Lane::Host {
   void OnLeader(const LeaderSnapshot& snapshot);
   void MoveToLeader(const LeaderSnapshot& snapshot);
   void OnMaster();
+  void Verified();
   void OnCommands(std::shared_ptr<const resp::CommandTable> commands);
   void ReleaseWaiting();
   void ReleaseSome();
@@ -139,7 +145,10 @@ class EventLoop final : private Lane::Host {
   Instant next_complaint_{};
   LeaderProbe probe_;
   std::unique_ptr<WriteAcks> acks_;
-  Timer patience_;  // with the former leader's redis, after a handover
+  SeenScripts scripts_;
+  ScriptLoader script_loader_;
+  bool scripts_due_ = false;  // it does not have them yet
+  Timer patience_;            // with the former leader's redis, after a handover
 
   struct KeyedLane {
     Settings key;

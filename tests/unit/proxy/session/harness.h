@@ -21,7 +21,7 @@ class Harness {
   static constexpr Gates kHold{.leader = true, .writes = false, .reads = false};
   static constexpr Gates kClosed{};
 
-  Harness() { Link(); }
+  explicit Harness(SeenScripts* scripts = nullptr) : session(scripts) { Link(); }
 
   void Pass(Duration time) { now += time; }
 

@@ -36,6 +36,7 @@ class FakeRedis {
   std::atomic<bool> lists_commands = true;  // else COMMAND is answered once it is true again
   std::atomic<int> commands_asked = 0;
   std::atomic<int> roles_asked = 0;
+  std::atomic<bool> loads_scripts = true;  // else SCRIPT is not answered
 
  private:
   struct Connection {
@@ -70,6 +71,7 @@ class FakeRedis {
       ++roles_asked;
       Say(connection, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     }
+    if (asked.find("SCRIPT") != asked.npos && loads_scripts) Say(connection, "+hash\r\n");
     if (asked.find("PING") != asked.npos) Say(connection, "+PONG\r\n");
     if (asked.find("GET") != asked.npos) Say(connection, "$1\r\nv\r\n");
     return true;
@@ -110,9 +112,9 @@ class EventLoopTest : public testing::Test {
     thread_ = std::thread([this] { loop_->Run(); });
   }
   // A leader with a lease of a minute.
-  void SetLeader(uint64_t term) {
+  void SetLeader(uint64_t term, uint64_t incarnation = 1) {
     LeaderSnapshot snapshot;
-    snapshot.leader = {term, redis_endpoint_.ip, 1, redis_endpoint_};
+    snapshot.leader = {term, redis_endpoint_.ip, incarnation, redis_endpoint_};
     snapshot.write_state = WriteState::kOpen;
     snapshot.lease_until = ReadMonotonicClock() + Seconds(60);
     loop_->SetLeader(snapshot);
@@ -156,6 +158,22 @@ TEST_F(EventLoopTest, TheSameLeadershipAfterAMomentWithoutIsNotSuspected) {
   SetLeader(1);
   EXPECT_EQ(client.Reply(3000), "$1\r\nv\r\n");
   EXPECT_EQ(redis_->roles_asked, 1);
+}
+
+// Commands wait for scripts to be loaded, but not for long.
+TEST_F(EventLoopTest, ANewLeaderThatTakesNoScriptsIsUsedAllTheSame) {
+  Start();
+  SetLeader(1);
+  RespClient client(proxy_);
+  ASSERT_EQ(client.Command({"SCRIPT", "LOAD", "return 1"}), "+hash\r\n");
+  redis_->loads_scripts = false;
+  SetLeader(2, 2);  // another redis at the same place
+  usleep(20000);    // a hop between threads
+  const Instant began = ReadMonotonicClock();
+  client.Send("GET k\r\n");
+  EXPECT_EQ(client.Reply(3000), "$1\r\nv\r\n");
+  EXPECT_GE(ReadMonotonicClock() - began, Millis(50));
+  EXPECT_LE(ReadMonotonicClock() - began, Seconds(1));
 }
 
 }  // namespace
