@@ -122,5 +122,47 @@ class SlowReaders(rig.Rig):
         rig.note(self, f"{rig.in_mib(grown)} at the peak")
         self.assertLess(grown, 8 * MIB)
 
+    def test_large_replies_to_who_reads_slowly(self):
+        """With the default limit, and more than it on its way: of reads, and of what may write and so cannot be asked again."""
+        self.start()
+        with self.direct() as redis:
+            redis.command("SET", "big", b"v" * MIB)
+            redis.command("SETRANGE", "huge", 100 * MIB - 1, "x")
+        whole = 100 * MIB + len(b"$%d\r\n\r\n" % (100 * MIB))
+        readers = [SlowReader(self.raw(receive_buffer=64 * KIB), requests, size, seconds=2) for requests, size in (
+            (resp.encode("GET", "big") * 100, 100 * (MIB + len(b"$%d\r\n\r\n" % MIB))),
+            (resp.encode("GET", "huge"), whole),
+            (resp.encode("EVAL", "return redis.call('GET', KEYS[1])", 1, "huge"), whole))]
+        with self.bystander():
+            for reader in readers:
+                reader.start()
+            for reader in readers:
+                reader.join()
+        self.assertEqual([reader.left for reader in readers], [0, 0, 0])
+
+    def test_replies_behind_a_write_that_waits(self):
+        """With --write-acks nothing behind a write is told before the write is: kept within the limit, and told in the end."""
+        clients, replies, size = 5, 200, 250_000
+        self.start(f"--client-output-limit={_LIMIT}", "--write-acks=1", "--write-acks-timeout=2s")
+        with self.direct() as redis:
+            redis.command("SET", "large", b"v" * size)
+        before = self.proxy.memory()
+        self.proxy.forget_peak()
+        waiting = [self.raw(timeout=20) for _ in range(clients)]
+        for client in waiting:
+            client.sendall(resp.encode("SET", "written", 1) + resp.encode("GET", "large") * replies)
+        time.sleep(1.5)
+        grown = self.proxy.peak_memory() - before
+        rig.note(self, f"{clients} clients: {rig.in_mib(grown)} while they wait")
+        self.assertLess(grown, clients * _LIMIT * _ABOVE)
+        for client in waiting:
+            unconfirmed = b"-UNCONFIRMED applied on the leader, 0 of 1 replicas confirmed\r\n"
+            left, first = len(unconfirmed) + replies * (size + len(b"$%d\r\n\r\n" % size)), b""
+            while left and (piece := client.recv(MIB)):
+                first = first or piece
+                left -= len(piece)
+            self.assertEqual(left, 0)
+            self.assertTrue(first.startswith(unconfirmed))
+
 
 rig.main()
