@@ -81,6 +81,7 @@ TEST_F(AuthenticationTest, StrangersMaySendLessAndNobodyElseIsHeldToThat) {
   RespClient hasty(proxy_);
   hasty.Send(ManyArguments());
   EXPECT_EQ(hasty.Reply(), "-ERR Protocol error: unauthenticated multibulk length\r\n");
+  EXPECT_TRUE(hasty.Closes());
 }
 
 TEST_F(AuthenticationTest, AfterResetAClientIsAsNewAsIfItHadJustConnected) {
