@@ -194,6 +194,13 @@ void SetUnacknowledgedLimit(const Fd& socket, Duration limit) {
   SetOption(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(milliseconds));
 }
 
+void SetUnsentLimit(const Fd& socket, int bytes) { SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes); }
+
+void SetResetOnClose(const Fd& socket) {
+  const linger reset = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+}
+
 std::string ErrnoText(int error) {
   switch (error) {  // the common ones in plain words, the rest as libc has them
     case EACCES:

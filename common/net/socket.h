@@ -68,6 +68,14 @@ void SetNoDelay(const Fd& socket);
 // Keepalive probes as above. They run while nothing is unacknowledged, and do not cut a peer that merely reads slowly.
 void SetKeepAlive(const Fd& socket);
 
+// Of what is sent, the kernel keeps no more than about this much that has yet to go on its way: a peer that does not
+// read costs less than the megabytes that a send buffer may grow to.
+void SetUnsentLimit(const Fd& socket, int bytes);
+
+// When it is closed, the connection is reset: the peer learns of it at once, and what it has not taken is dropped
+// instead of being offered to it for minutes.
+void SetResetOnClose(const Fd& socket);
+
 // Cuts a peer that has acknowledged nothing of what was sent for so long (at least 1 ms), or, with its buffer full, has
 // taken none of it: ETIMEDOUT.
 void SetUnacknowledgedLimit(const Fd& socket, Duration limit);

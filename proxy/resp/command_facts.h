@@ -59,6 +59,7 @@ enum class ConnectionCommand : uint8_t {
   kScriptLoad,   // SCRIPT LOAD: likewise
   kScriptFlush,  // SCRIPT FLUSH
   kReadOnly,     // READONLY, READWRITE, ASKING: only of meaning in a cluster, kept apart in case
+  kHttp,         // POST, Host: what a browser was tricked into sending; redis closes the connection at once
 };
 
 // Why the proxy does not pass a command on: each would break the hive behind the coordinators' backs.

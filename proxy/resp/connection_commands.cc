@@ -46,6 +46,8 @@ constexpr ConnectionRow kConnection[] = {
     {"readonly", ConnectionCommand::kReadOnly},
     {"readwrite", ConnectionCommand::kReadOnly},
     {"asking", ConnectionCommand::kReadOnly},
+    {"post", ConnectionCommand::kHttp},
+    {"host:", ConnectionCommand::kHttp},
 };
 
 // These change nothing of a connection, and are shared like any other: see SeenScripts.

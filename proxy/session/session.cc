@@ -36,6 +36,10 @@ std::string UnknownCommand(resp::Refusal refusal) {
   return resp::MakeRequest({reason});
 }
 
+constexpr bool EndsConnection(LocalReply reply) {
+  return reply == LocalReply::kQuit || reply == LocalReply::kHangUp || reply == LocalReply::kProtocolError;
+}
+
 }  // namespace
 
 Session::Command Session::MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now) {
@@ -66,7 +70,7 @@ Session::Command Session::MakeCommand(const resp::Request& request, const resp::
                                                           command.connection == ConnectionCommand::kScriptDebug));
   command.own = !facts.shareable || passage.queued;
   command.pins = passage.pins || (!passage.queued && command.connection == ConnectionCommand::kClientTracking);
-  if (command.local == LocalReply::kQuit || command.ends) last_command_taken_ = true;
+  if (EndsConnection(command.local) || command.ends) last_command_taken_ = true;
   return command;
 }
 
@@ -80,10 +84,10 @@ bool Session::OpaqueAhead() const {
   return false;
 }
 
-void Session::Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now) {
+void Session::Add(const resp::Request& request, const resp::CommandFacts& facts, bool keep, Instant now) {
   const bool in_transaction = tail_.open || facts.connection == ConnectionCommand::kMulti;
   Command command = MakeCommand(request, facts, now);
-  if (!memory_left && command.local == LocalReply::kNone) {
+  if (!keep && command.local == LocalReply::kNone) {
     // One error among the replies of a transaction would leave the rest of it to run without it.
     if (in_transaction) broken_ = true;
     command.local = LocalReply::kTooMuchHeld;
@@ -113,6 +117,20 @@ bool Session::AddPlain(std::string_view bytes, resp::Effect effect, Instant now)
   command.effect = effect;
   queue_.push_back(command);
   return true;
+}
+
+bool Session::MaySendAtOnce(const resp::CommandFacts& facts, const Gates& gates) const {
+  if (!gates.leader || gates.writes) return gates.leader;
+  // The last one was told the same: so nothing in front of it waits, or it was answered with an error.
+  if (has_unsent()) {
+    const Command& last = queue_[queue_.size() - 1];
+    if (last.local != LocalReply::kNone || !MayPass(last, gates)) return false;
+  }
+  Command command;
+  command.effect = facts.effect;
+  command.connection = facts.connection;
+  command.queued = tail_.open && !tail_.lost;
+  return MayPass(command, gates);
 }
 
 // WAIT covers what its connection wrote last, and what this client wrote may have gone over the link before this one.
@@ -202,6 +220,7 @@ void Session::SkipAnsweredHere() {
 std::string_view Session::LocalReplyText(const Command& command) const {
   switch (command.local) {
     case LocalReply::kNone:
+    case LocalReply::kHangUp:
       break;
     case LocalReply::kOk:
     case LocalReply::kQuit:
@@ -241,7 +260,7 @@ void Session::EmitDueReplies() {
   while (!reply_begun_ && !demoted_ && sent_ > 0 && queue_.front().local != LocalReply::kNone) {
     const Command command = queue_.front();
     local_replies_ += LocalReplyText(command);
-    if (command.local == LocalReply::kQuit || command.local == LocalReply::kProtocolError) finished_ = true;
+    if (EndsConnection(command.local)) finished_ = true;
     if (command.local != LocalReply::kHeldTooLong && command.local != LocalReply::kTooMuchHeld) {
       Advance(front_, command.connection, command.refusal);
     }

@@ -117,8 +117,11 @@ class Session {
   // --- the client's commands ---
 
   // Takes a whole command, keeping a copy of its bytes. `facts.certain` must hold. `keep`: false when --hold-memory is
-  // used up; then it is answered with an error, unless it can be sent at once.
-  void Add(const resp::Request& request, const resp::CommandFacts& facts, bool memory_left, Instant now);
+  // used up, and not MaySendAtOnce; then it is answered with an error.
+  void Add(const resp::Request& request, const resp::CommandFacts& facts, bool keep, Instant now);
+
+  // Whether a command like that, taken now, would wait for nothing but its turn.
+  bool MaySendAtOnce(const resp::CommandFacts& facts, const Gates& gates) const;
 
   // The same of a command by a plain rule (resp::CommandRule::plain), outside of a transaction, with memory left.
   // False: it is not taken, use Add.

@@ -87,6 +87,7 @@ Passage Advance(Transaction& transaction, ConnectionCommand command, resp::Refus
     return AnswerHere(LocalReply::kRefused);
   }
   if (command == ConnectionCommand::kQuit) return AnswerHere(LocalReply::kQuit);
+  if (command == ConnectionCommand::kHttp) return AnswerHere(LocalReply::kHangUp);
   if (command == ConnectionCommand::kReset) {
     transaction = {};
     return {};

@@ -43,6 +43,7 @@ enum class LocalReply : uint8_t {
   kTooLarge,       // not executed by a demoted leader, and too large to have been kept for the next one
   kProtocolError,  // no command at all: the error, then close
   kQuit,           // QUIT: +OK, then close
+  kHangUp,         // POST, Host: no reply, and close
 };
 
 // The state of the transaction behind some command of the client.

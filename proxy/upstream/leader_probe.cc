@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "proxy/resp/integer.h"
 #include "proxy/resp/replies.h"
 #include "proxy/resp/resp_value.h"
 
@@ -63,6 +64,9 @@ void LeaderProbe::Ask(Asked what) {
     case Asked::kCommand:
       request = resp::MakeRequest({"COMMAND"});
       break;
+    case Asked::kLimits:
+      request = resp::MakeRequest({"CONFIG", "GET", "proto-max-bulk-len"});
+      break;
   }
   // A few bytes on an idle connection: the socket buffer takes them whole.
   if (link_->Write(request) != static_cast<ssize_t>(request.size())) RetryLater("the connection broke");
@@ -110,17 +114,10 @@ void LeaderProbe::OnLinkReadable() {
 }
 
 void LeaderProbe::OnReply(std::string_view reply) {
-  if (asked_ == Asked::kCommand) {
-    std::string error;
-    std::shared_ptr<const resp::CommandTable> commands = resp::CommandTable::FromCommandReply(reply, &error);
+  if (asked_ == Asked::kCommand) return OnCommands(reply);
+  if (asked_ == Asked::kLimits) {
     Finish();
-    if (commands) {
-      callbacks_.commands(std::move(commands));
-    } else {
-      LogWarning("leader", "the list of commands is not the server's own, but redis 7.0's",
-                 {{"redis", ToString(redis_)}, {"why", error}});
-    }
-    return;
+    return callbacks_.limits(ParseLimits(reply));
   }
 
   resp::Value value;
@@ -143,6 +140,29 @@ void LeaderProbe::OnReply(std::string_view reply) {
     Finish();
   }
   callbacks_.is_master();
+}
+
+void LeaderProbe::OnCommands(std::string_view reply) {
+  std::string error;
+  std::shared_ptr<const resp::CommandTable> commands = resp::CommandTable::FromCommandReply(reply, &error);
+  Ask(Asked::kLimits);
+  if (commands) {
+    callbacks_.commands(std::move(commands));
+  } else {
+    LogWarning("leader", "the list of commands is not the server's own, but redis 7.0's",
+               {{"redis", ToString(redis_)}, {"why", error}});
+  }
+}
+
+// Who may not ask, or asks a server that does not know the setting, makes do with what redis has by default.
+resp::RequestLimits LeaderProbe::ParseLimits(std::string_view reply) {
+  resp::RequestLimits limits;
+  resp::Value value;
+  size_t size = 0;
+  if (resp::ParseValue(reply, &value, &size) != resp::ValueStatus::kValue || value.elements.size() != 2) return limits;
+  int64_t bytes = 0;
+  if (resp::ParseInteger(value.elements[1].text, &bytes) && bytes > 0) limits.max_bulk_bytes = bytes;
+  return limits;
 }
 
 }  // namespace hive::proxy

@@ -1,5 +1,6 @@
 // Sees with its own eyes that a redis is a master before any client's command is sent there: asks ROLE on a control
-// connection, again and again, until the answer is "master". Then reads the server's list of commands.
+// connection, again and again, until the answer is "master". Then reads the server's list of commands, and its limit of
+// what a command may be.
 //
 // Thread rule: the poller's thread. One probe per event loop.
 #pragma once
@@ -36,6 +37,8 @@ class LeaderProbe final : private Link::Owner {
     std::function<void()> is_master;
     // The server's commands; comes after is_master, once for each Start with `read_commands`.
     std::function<void(std::shared_ptr<const resp::CommandTable>)> commands;
+    // The server's limits, or what is usual if it does not say; comes after the commands.
+    std::function<void(const resp::RequestLimits&)> limits;
   };
 
   LeaderProbe(Poller& poller, Credentials credentials, Callbacks callbacks);
@@ -50,7 +53,7 @@ class LeaderProbe final : private Link::Owner {
   bool seeks_master() const { return running_ && !is_master_; }
 
  private:
-  enum class Asked { kAuth, kRole, kCommand };
+  enum class Asked { kAuth, kRole, kCommand, kLimits };
 
   void OnLinkUp() override;
   void OnLinkReadable() override;
@@ -61,6 +64,8 @@ class LeaderProbe final : private Link::Owner {
   void Ask(Asked what);
   void RetryLater(const std::string& why);
   void OnReply(std::string_view reply);
+  void OnCommands(std::string_view reply);
+  static resp::RequestLimits ParseLimits(std::string_view reply);
   void Finish();
 
   Poller& poller_;

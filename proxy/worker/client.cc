@@ -19,6 +19,7 @@ Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(sock
 
 bool Client::Start() {
   SetKeepAlive(socket_);
+  SetUnsentLimit(socket_, kUnsentBytes);
   interest_ = Poller::kReadable;
   last_heard_ = loop_.now();
   visitor_.since = ReadMonotonicClock();
@@ -33,8 +34,8 @@ void Client::Close() {
   if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
   loop_.poller().Remove(socket_, this);
   socket_.Close();
-  loop_.Account(accounted_, 0);
-  accounted_ = 0;
+  loop_.memory().Account(accounted_, {});
+  accounted_ = {};
   loop_.Retire(this);
 }
 
@@ -111,8 +112,9 @@ std::optional<bool> Client::MustAuthenticate() const {
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
+  requests_.set_limits(loop_.request_limits());
   const resp::CommandTable& commands = loop_.commands();
-  const bool memory_left = loop_.memory_left();
+  const bool memory_left = loop_.memory().may_hold();
   const Instant now = loop_.now();
   visitor_.authenticates = visitor_.authenticates && !session_.idle();
   std::optional<bool> must_authenticate = MustAuthenticate();
@@ -147,7 +149,8 @@ size_t Client::Parse(std::string_view bytes) {
             must_authenticate = MustAuthenticate();
             requests_.set_authentication_required(false);
           }
-          session_.Add(request, facts, memory_left, now);
+          const bool keep = memory_left || session_.MaySendAtOnce(facts, gates());
+          session_.Add(request, facts, keep, now);
         }
         at += size;
         break;
@@ -252,7 +255,8 @@ bool Client::waiting() const {
   return session_.has_unsent() || withheld_ == Withheld::kForLease || half_closed_ ||
          (parting_ == DrainStage::kEveryone && !parted_) ||
          (link_ ? session_.MayMove() : session_.NextRoute() == Route::kOwn) ||
-         to_client_.size() >= loop_.options().client_output_limit;
+         to_client_.size() >= loop_.options().client_output_limit ||
+         (loop_.memory().crowded() && accounted_.buffered > kSmallShare);
 }
 
 void Client::Resume() {
@@ -272,7 +276,7 @@ void Client::OnTick(Instant now) {
   if (ReadsSlowly() && now - last_taken_ >= kSlowReaderGrace) {
     LogWarning("client", "closed: it does not read its replies",
                {{"client", ToString(PeerEndpoint(socket_))}, {"queued_bytes", to_client_.size()}});
-    return Close();
+    return Evict();
   }
   Settle();
 }
@@ -337,10 +341,8 @@ void Client::Settle() {
     unparsed_.Clear();
     ::shutdown(socket_.get(), SHUT_WR);
   }
+  AccountMemory();
   UpdateInterest();
-  const size_t memory = Memory();
-  loop_.Account(accounted_, memory);
-  accounted_ = memory;
   // What stands in a lane's queue is sent at the end of this turn: OnLaneFlushed.
   if (!lane_queued) loop_.SetWaiting(this, waiting());
 }
@@ -349,7 +351,13 @@ bool Client::MayReadCommands() const {
   if (half_closed_) return false;
   if (discards()) return true;  // to learn of its end
   return !session_.last_command_taken() && body_.empty() && !body_ends_ && session_.memory() < kQueuedBytesPerClient &&
-         unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits();
+         unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits() && !OwesReading() &&
+         (!loop_.memory().crowded() || session_.memory() <= kSmallShare);
+}
+
+// Whether nothing more is asked for on its behalf before it has taken what there is for it, since memory is short.
+bool Client::OwesReading() const {
+  return loop_.memory().crowded() && unjudged_.size() + to_client_.size() > kSmallShare;
 }
 
 // Whether more may be asked for on its behalf on a lane, which cannot wait for it.
@@ -360,17 +368,42 @@ bool Client::TakesReplies() const { return to_client_.size() <= kReplyWindow && 
 bool Client::MayReadReplies() const {
   if (withheld_ == Withheld::kForLease) return false;
   if (withheld_ == Withheld::kForAcks && unjudged_.size() >= kReplyWindow) return false;
+  if (loop_.memory().crowded() && to_client_.size() > kSmallShare) return false;
   if (to_client_.size() <= kReplyWindow) return true;
   const bool one_reply = boundary_ <= taken_;
-  return !one_reply && to_client_.size() < loop_.options().client_output_limit && loop_.memory_left();
+  return !one_reply && to_client_.size() < loop_.options().client_output_limit;
 }
 
 bool Client::ReadsSlowly() const {
   return to_client_.size() >= loop_.options().client_output_limit && boundary_ > taken_;
 }
 
-size_t Client::Memory() const {
-  return session_.memory() + unparsed_.size() + body_.size() + unjudged_.size() + to_client_.size();
+void Client::AccountMemory() {
+  const size_t queue = session_.memory();
+  const bool held = session_.has_unsent() && loop_.holds();
+  const MemoryShare share = {
+      held ? queue : 0, (held ? 0 : queue) + unparsed_.size() + body_.size() + unjudged_.size() + to_client_.size()};
+  if (share.buffered > kSmallShare && accounted_.buffered <= kSmallShare) large_since_ = loop_.now();
+  loop_.memory().Account(accounted_, share);
+  accounted_ = share;
+}
+
+bool Client::KeepsMemory() const {
+  if (closed_) return false;
+  const bool reads = to_client_.size() <= kSmallShare;
+  const bool sends = unparsed_.size() <= kSmallShare || !MayReadCommands();
+  if (reads && sends) return false;
+  return loop_.now() - std::max(large_since_, reads ? last_heard_ : last_taken_) >= kSlowReaderGrace;
+}
+
+Debtor Client::debtor() const {
+  return {index, accounted_.buffered,
+          accounted_.buffered > kSmallShare ? loop_.now() - large_since_ : Duration::zero()};
+}
+
+void Client::Evict() {
+  SetResetOnClose(socket_);
+  Close();
 }
 
 void Client::UpdateInterest() {

@@ -28,6 +28,7 @@
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
 #include "proxy/worker/limits.h"
+#include "proxy/worker/memory.h"
 #include "proxy/worker/visitor.h"
 
 namespace hive::proxy {
@@ -62,6 +63,13 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
 
   // Gives back what it keeps for its next commands, if it has not sent any for kIdleBeforeShed.
   void ShedIfIdle(Instant now);
+
+  // Whether it keeps memory that others lack, though it could give it back: it does not read, or not send the rest of a
+  // command.
+  bool KeepsMemory() const;
+  Debtor debtor() const;
+  // Closes it for that. What it has not taken is dropped.
+  void Evict();
 
   // Whether it waits for something that is not told by a socket.
   bool waiting() const;
@@ -142,7 +150,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   bool MayReadReplies() const;
   bool TakesReplies() const;
   bool ReadsSlowly() const;
-  size_t Memory() const;
+  bool OwesReading() const;
+  void AccountMemory();
 
   EventLoop& loop_;
   Fd socket_;
@@ -177,7 +186,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   Instant last_taken_{};
 
   Instant half_closed_at_{};
-  size_t accounted_ = 0;
+  MemoryShare accounted_;
+  Instant large_since_{};  // when that became more than kSmallShare
   uint32_t interest_ = 0;
   bool half_closed_ = false;  // the client sends no more
   bool peer_told_ = false;    // ... which is known from kPeerClosed, before it was read

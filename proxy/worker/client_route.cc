@@ -136,7 +136,7 @@ void Client::ForgetReplies() {
 Instant Client::loop_now() const { return loop_.now(); }
 
 std::string_view Client::LaneBytes() {
-  if (closed_ || !TakesReplies()) return {};
+  if (closed_ || !TakesReplies() || OwesReading()) return {};
   if (lane_in_flight >= lane_window_) return {};
   return session_.ToSend(loop_.flush_gates(), lane_window_ - lane_in_flight);
 }

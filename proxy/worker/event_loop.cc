@@ -14,7 +14,8 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       commands_(resp::CommandTable::BuiltIn()),
       probe_(poller_, {options_.redis_user, options_.redis_password},
              {[this] { OnMaster(); },
-              [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); }}),
+              [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); },
+              [this](const resp::RequestLimits& limits) { request_limits_ = limits; }}),
       script_loader_(poller_, {options_.redis_user, options_.redis_password}, [this] { Verified(); }),
       patience_(poller_,
                 [this] {
@@ -24,6 +25,8 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       sweep_(poller_, [this] { SweepLanes(); }),
       shed_(poller_, [this] { ShedIdle(); }),
       authentication_check_(poller_, [this] { ReleaseWaiting(); }),
+      memory_(options_.hold_memory),
+      crowded_(poller_, [this] { MakeRoom(/*only_who_keeps_it=*/true); }),
       overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
@@ -80,6 +83,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
 void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
   linked_ = snapshot.leader;
   verified_ = false;
+  request_limits_ = {};  // until it has told its own
   former_last_answer_ = std::exchange(last_answer_, {});
   script_loader_.Stop();
   scripts_due_ = true;
@@ -189,7 +193,27 @@ void EventLoop::Retire(Client* client) {
 
 void EventLoop::BeforeSleep() {
   FlushLanes();
+  if (memory_.overfull()) MakeRoom(/*only_who_keeps_it=*/false);
+  if (memory_.crowded() && !crowded_.running()) crowded_.StartIn(kCrowdedTick);
   FreeRetired();
+}
+
+// Closes clients until there is room again.
+void EventLoop::MakeRoom(bool only_who_keeps_it) {
+  std::vector<Debtor> debtors;
+  for (const std::unique_ptr<Client>& client : clients_) {
+    if (!client->closed() && (!only_who_keeps_it || client->KeepsMemory())) debtors.push_back(client->debtor());
+  }
+  SortByDebt(debtors);
+  const uint64_t before = memory_.buffered();
+  size_t closed = 0;
+  for (; closed < debtors.size() && memory_.buffered() >= memory_.comfortable(); ++closed) {
+    clients_[debtors[closed].index]->Evict();
+  }
+  if (closed == 0 || now() < next_memory_complaint_) return;
+  next_memory_complaint_ = now() + kComplaintInterval;
+  LogWarning("client", "closed: those that hold the most memory, which is short (--hold-memory)",
+             {{"clients", closed}, {"bytes", before - memory_.buffered()}, {"of", before}});
 }
 
 void EventLoop::FreeRetired() {

@@ -30,6 +30,7 @@
 #include "proxy/worker/client.h"
 #include "proxy/worker/drain.h"
 #include "proxy/worker/limits.h"
+#include "proxy/worker/memory.h"
 
 namespace hive::proxy {
 
@@ -56,6 +57,8 @@ class EventLoop final : private Lane::Host {
   // A buffer that is free between two calls of a handler: nobody's bytes stay in it.
   std::span<char> read_buffer() { return read_buffer_; }
   const resp::CommandTable& commands() const { return *commands_; }
+  // As of the leader's redis.
+  const resp::RequestLimits& request_limits() const { return request_limits_; }
 
   // What may be sent, and confirmed, at this very moment: reads the clock, since a turn may have been interrupted for
   // longer than a lease.
@@ -92,9 +95,9 @@ class EventLoop final : private Lane::Host {
   // What clients have given the leader's redis, and the next one must be given.
   SeenScripts& scripts() { return scripts_; }
 
-  // A client's memory has changed.
-  void Account(size_t before, size_t after) { memory_ += after - before; }
-  bool memory_left() const { return memory_ < options_.hold_memory; }
+  MemoryBounds& memory() { return memory_; }
+  // Whether what is not sent waits for a leader, or for the right to write.
+  bool holds() const { return !verified_ || snapshot_.leader.empty() || !snapshot_.MayWrite(now()); }
   void SetWaiting(Client* client, bool waiting);
   // Freed at the end of the turn. The client is closed.
   void Retire(Client* client);
@@ -122,6 +125,7 @@ class EventLoop final : private Lane::Host {
   void SweepLanes();
   void ShedIdle();
   Lane* FindLane(const Settings& settings, const Visitor& visitor) const;
+  void MakeRoom(bool only_who_keeps_it);
 
   bool LaneMayConnect() const override { return gates().leader; }
   void OnLaneDirty(Lane& lane) override { dirty_lanes_.push_back(&lane); }
@@ -135,6 +139,7 @@ class EventLoop final : private Lane::Host {
   Poller poller_;
   std::vector<char> read_buffer_;
   std::shared_ptr<const resp::CommandTable> commands_;
+  resp::RequestLimits request_limits_;
 
   LeaderSnapshot snapshot_;  // what the watch says
   Leadership linked_;        // whose redis clients are linked to: the latest leader, even while there is none
@@ -164,7 +169,9 @@ class EventLoop final : private Lane::Host {
   AuthenticationCheck authentication_check_;
   bool lets_anyone_in_ = false;
 
-  size_t memory_ = 0;
+  MemoryBounds memory_;
+  Timer crowded_;
+  Instant next_memory_complaint_{};
   DrainStage parting_ = DrainStage::kServing;
   std::vector<std::unique_ptr<Client>> clients_;
   std::list<Client*> waiting_;    // in the order in which they began to wait

@@ -32,6 +32,9 @@ inline constexpr size_t kQueuedBytesPerClient = 1024 * 1024;
 // kept here.
 inline constexpr size_t kReplyWindow = 1024 * 1024;
 
+// In the kernel, of replies that a client does not take: enough to keep any network busy between two turns of the loop.
+inline constexpr int kUnsentBytes = 128 * 1024;
+
 // A reply that is longer does not come over a lane, which could not wait for a client that takes it slowly: it is read
 // past, if it was to a read, and asked for again on a connection of the client's own. Twice the work, so only when the
 // reply is much larger than what such a client would buffer.
@@ -80,6 +83,9 @@ inline constexpr Duration kLeastUnacknowledged = Seconds(2);
 // A client that has just connected, or just sent something, is about to send (more): at a proxy's end it is not
 // half-closed before its reply, or before it has been quiet for so long.
 inline constexpr Duration kQuietBeforeEnd = Millis(50);
+
+// When memory is short, how often it is looked for those who hold much and do not move.
+inline constexpr Duration kCrowdedTick = Millis(250);
 
 // How often what waits is looked at: held commands that expire, links to be tried again, slow readers.
 inline constexpr Duration kWaitingTick = Millis(50);

@@ -135,6 +135,19 @@ class LargeValues(rig.Rig):
         answer = self.assert_as_redis(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870913\r\n")
         self.assertEqual(answer, (b"-ERR Protocol error: invalid bulk length\r\n", "closed"))
 
+    def test_beyond_a_lower_limit_of_the_server(self):
+        self.start(redis=("--proto-max-bulk-len", "1mb"))
+        self.assertEqual(self.assert_as_redis(resp.encode("SET", "fits", b"x" * MIB))[0], b"+OK\r\n")
+        self.assertEqual(self.assert_as_redis(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048577\r\n"),
+                         (b"-ERR Protocol error: invalid bulk length\r\n", "closed"))
+        self.assert_as_redis(b"PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2000000\r\n")
+        self.assert_serves()
+
+    def test_within_a_higher_limit_of_the_server(self):
+        """Only announced: what is tried is whether it is refused."""
+        self.start(redis=("--proto-max-bulk-len", "1gb"))
+        self.assertEqual(self.assert_as_redis(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000000\r\n"), (b"", "open"))
+
     # -- a command that is kept, so that it may be sent again ---------------------------------------------------------
 
     def test_leader_lost_within_a_command(self):

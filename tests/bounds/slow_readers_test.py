@@ -164,5 +164,26 @@ class SlowReaders(rig.Rig):
             self.assertEqual(left, 0)
             self.assertTrue(first.startswith(unconfirmed))
 
+    def test_many_at_once_are_bounded_together(self):
+        """Below each one's own limit, so none is closed for it: the process's memory is bounded all the same."""
+        clients, hold_memory = 40, 16 * MIB
+        self.start(f"--hold-memory={hold_memory}", f"--client-output-limit={_LIMIT}")
+        with self.direct() as redis:
+            redis.command("SET", "big", b"v" * (256 * KIB))
+        before = self.proxy.memory()
+        self.proxy.forget_peak()
+        with self.bystander():
+            hostile = [self.raw(receive_buffer=64 * KIB) for _ in range(clients)]
+            for client in hostile:
+                client.sendall(resp.encode("GET", "big") * 24)
+            self.redis.wait_quiet()
+            self.proxy.wait_quiet()
+        grown = self.proxy.peak_memory() - before
+        rig.note(self, f"{clients} clients: {rig.in_mib(grown)} at the peak")
+        self.assertLess(grown, hold_memory * 2 + clients * MIB)
+        for client in hostile:
+            client.close()
+        wait_until(lambda: self.proxy.memory() - before < 16 * MIB, 5, "the memory to be given back")
+
 
 rig.main()

@@ -7,6 +7,7 @@ import time
 
 import rig
 from localhive import resp
+from localhive.process import wait_until
 from rig import KIB, MIB
 
 # What a client that is there costs, its beginning of a command not counted: objects, the kernel's not.
@@ -70,6 +71,29 @@ class SlowWriters(rig.Rig):
         self.assertLess(self.proxy.cpu_share(0.3), 0.2)
         for client in clients:
             self.assertFalse(rig.gone(client, 0))
+
+    def test_many_unfinished_commands_are_bounded_together(self):
+        """Each below the size from which a command is relayed as it comes, all of them above --hold-memory: nobody else is told
+        that memory is used up, and it is bounded."""
+        hold_memory, clients, size = 16 * MIB, 400, 250_000
+        self.start(f"--hold-memory={hold_memory}")
+        half = b"*3\r\n$3\r\nSET\r\n$4\r\nhalf\r\n$%d\r\n" % size + b"h" * (size - 1000)
+        before = self.proxy.memory()
+        hostile = self.crowd(clients)
+        with self.bystander():
+            for client in hostile:
+                client.settimeout(0.05)
+                try:
+                    client.sendall(half)
+                except TimeoutError:
+                    pass  # it is not read any more
+            time.sleep(0.5)
+            grown = self.proxy.memory() - before
+        rig.note(self, f"{rig.in_mib(grown)} for {rig.in_mib(clients * size)} sent")
+        self.assertLess(grown, 2 * hold_memory + clients * 64 * KIB)
+        for client in hostile:
+            client.close()
+        wait_until(lambda: self.proxy.memory() - before < 8 * MIB, 5, "the memory to be given back")
 
     def test_commands_of_one_client_that_wait(self):
         """Beyond 1 MiB no more is read from it; once there is a leader, all that it has sent is executed in order."""

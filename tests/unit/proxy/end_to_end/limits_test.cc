@@ -1,5 +1,6 @@
-// Goal: whoever uses up what a proxy has costs itself something, and others nothing. Method: a proxy that may open few
-// files or hold little, one crowd that takes all it can get, and a client that asks for small things meanwhile.
+// Goal: whoever goes to a limit, or uses up what a proxy has, costs itself something, and others nothing. Method: a
+// proxy that may open few files or hold little, a crowd that takes all it can get, and a client that asks for small
+// things meanwhile.
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,17 @@ class LimitsTest : public ProxyTest {
     Crowd crowd;
     for (int i = 0; i < count; ++i) crowd.push_back(std::make_unique<RespClient>(proxy_));
     return crowd;
+  }
+
+  // Whether these bytes, sent by a client of its own, get that reply: sooner or later.
+  bool Comes(const std::string& reply, const std::string& bytes) {
+    for (int i = 0; i < 100; ++i) {
+      RespClient client(proxy_);
+      client.Send(bytes);
+      if (client.Reply(200) == reply) return true;
+      usleep(20000);
+    }
+    return false;
   }
 };
 
@@ -43,6 +55,93 @@ TEST_F(LimitsTest, LinksOfTheirOwnDoNotUseUpTheDescriptors) {
   }
   EXPECT_GE(popped, 5);
   EXPECT_LE(popped, 35);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Memory. 8 MiB for all but what waits for a leader: crowded from 6 MiB on.
+
+constexpr size_t kLarge = 250'000;
+
+TEST_F(LimitsTest, HalfCommandsOfMany) {
+  StartAll({"--hold-memory=8MiB", "--client-output-limit=64MiB"});
+  RespClient bystander(proxy_);
+  const std::string whole = resp::MakeRequest({"SET", "half", std::string(kLarge, 'h')});
+  Crowd crowd = Connect(60);
+  for (const auto& client : crowd) {
+    client->Send(std::string_view(whole).substr(0, whole.size() - 10));
+    ASSERT_EQ(bystander.Command({"SET", "k", "v"}), "+OK\r\n");
+  }
+  // Some were closed at once, for lack of room. A command as large as theirs is taken, when it comes whole.
+  ASSERT_EQ(bystander.Command({"SET", "large", std::string(kLarge, 'l')}), "+OK\r\n");
+  ASSERT_EQ(bystander.Command({"STRLEN", "large"}), ":" + std::to_string(kLarge) + "\r\n");
+  int closed = 0;
+  for (const auto& client : crowd) closed += client->SeesEnd() ? 1 : 0;
+  EXPECT_GE(closed, 60 - 8 * 1024 * 1024 / static_cast<int>(kLarge) - 1);
+  EXPECT_LT(closed, 50);
+  // Of the others as many as are too many, once they have kept it for 5 s; the last of them may go on.
+  int answered = 0;
+  usleep(6'000'000);
+  for (const auto& client : crowd) {
+    if (client->SeesEnd()) continue;
+    client->Send(std::string_view(whole).substr(whole.size() - 10));
+    answered += client->Reply() == "+OK\r\n" ? 1 : 0;
+  }
+  EXPECT_GT(answered, 5);
+  EXPECT_LE(answered, 6 * 1024 * 1024 / static_cast<int>(kLarge) + 1);
+  EXPECT_EQ(bystander.Command({"GET", "k"}), "$1\r\nv\r\n");
+}
+
+TEST_F(LimitsTest, RepliesThatManyDoNotTake) {
+  StartAll({"--hold-memory=8MiB", "--client-output-limit=64MiB"});
+  const std::string value(kLarge, 'v');
+  Direct(redis_a_, {"SET", "large", value});
+  RespClient bystander(proxy_);
+  Crowd crowd = Connect(30);
+  for (const auto& client : crowd) {
+    for (int i = 0; i < 40; ++i) client->SendCommand({"GET", "large"});
+    ASSERT_EQ(bystander.Command({"SET", "k", "v"}), "+OK\r\n");
+  }
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(bystander.Command({"GET", "large"}), resp::BulkReply(value));
+  ASSERT_EQ(bystander.Command({"GET", "k"}), "$1\r\nv\r\n");
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What redis takes
+
+// It is read behind the list of commands: a moment after the first command may be sent.
+TEST_F(LimitsTest, TheServersLimitOfAnArgument) {
+  a_ = StartRedis(redis_a_, {"--proto-max-bulk-len", "1mb"});
+  b_ = StartRedis(redis_b_, {"--proto-max-bulk-len", "1gb"});
+  watch_ = std::make_unique<FakeWatch>(coordinator_);
+  watch_->SetLeader(1, redis_a_);
+  StartProxy();
+  RespClient first(proxy_);
+  ASSERT_EQ(first.Command({"SET", "fits", std::string(1 << 20, 'x')}), "+OK\r\n");
+  const std::string refused = "-ERR Protocol error: invalid bulk length\r\n";
+  EXPECT_TRUE(Comes(refused, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048577\r\n"));
+  RespClient beyond(proxy_);
+  beyond.Send("PING\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048577\r\n");
+  EXPECT_EQ(beyond.Reply(), "+PONG\r\n");
+  EXPECT_EQ(beyond.Reply(), refused);
+  EXPECT_EQ(beyond.Reply(), "<closed>");
+
+  Switch();
+  EXPECT_TRUE(Comes("<nothing>", "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000000000\r\n"));
+  EXPECT_TRUE(Comes(refused, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1073741825\r\n"));
+  EXPECT_EQ(first.Command({"SET", "fits", std::string(2 << 20, 'x')}), "+OK\r\n");
+}
+
+// Redis closes a connection on which HTTP comes. That of other clients it must not be.
+TEST_F(LimitsTest, HttpClosesNobodyElsesConnection) {
+  StartAll();
+  RespClient bystander(proxy_);
+  for (int i = 1; i <= 20; ++i) {
+    RespClient http(proxy_);
+    http.Send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nSET evil 1\r\n");
+    EXPECT_EQ(http.Reply(), "<closed>");
+    ASSERT_EQ(bystander.Command({"INCR", "k"}), ":" + std::to_string(i) + "\r\n");
+  }
+  EXPECT_EQ(bystander.Command({"EXISTS", "evil"}), ":0\r\n");
 }
 
 }  // namespace

@@ -37,6 +37,12 @@ class Harness {
     Collect();
   }
 
+  bool MaySendAtOnce(std::string_view line, Gates gates) {
+    resp::RequestScanner scanner;
+    EXPECT_EQ(scanner.Scan(line), resp::RequestStatus::kCommand);
+    return session.MaySendAtOnce(commands->Classify(scanner.request(line)), gates);
+  }
+
   // A link comes up, and everything that may be sent goes out.
   void Link() { session.LinkOpened(); }
   std::string Sent(Gates gates = kOpen) {

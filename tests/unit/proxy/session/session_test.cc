@@ -35,6 +35,49 @@ TEST(SessionTest, QuitIsAnsweredBehindEverythingElse) {
   EXPECT_TRUE(h.session.finished());
 }
 
+// What a browser can be tricked into sending. Redis closes without a word, whatever else may follow.
+TEST(SessionTest, HttpEndsTheConnectionBehindEverythingElse) {
+  for (const std::string_view line : {"POST / HTTP/1.1\r\n", "Host: localhost\r\n", "host: x\r\n"}) {
+    Harness h;
+    h.Client("GET a\r\n");
+    h.Client(line);
+    EXPECT_TRUE(h.session.last_command_taken());
+    EXPECT_EQ(h.Sent(), "GET a\r\n");
+    EXPECT_FALSE(h.session.finished());
+    h.Server("$-1\r\n");
+    EXPECT_EQ(h.Out(), "$-1\r\n");
+    EXPECT_TRUE(h.session.finished());
+  }
+}
+
+TEST(SessionTest, HttpWithinATransactionIsNotQueued) {
+  Harness h;
+  h.Client("MULTI\r\nPOST x\r\n");
+  EXPECT_EQ(h.Sent(), "MULTI\r\n");
+  h.Server("+OK\r\n");
+  EXPECT_TRUE(h.session.finished());
+}
+
+// --hold-memory is for what waits.
+TEST(SessionTest, WhatCanBeSentAtOnceNeedsNoRoomToWait) {
+  Harness h;
+  EXPECT_TRUE(h.MaySendAtOnce("SET k v\r\n", Harness::kOpen));
+  EXPECT_FALSE(h.MaySendAtOnce("SET k v\r\n", Harness::kNoWrites));
+  EXPECT_TRUE(h.MaySendAtOnce("GET k\r\n", Harness::kNoWrites));
+  EXPECT_FALSE(h.MaySendAtOnce("GET k\r\n", Harness::kHold));
+  EXPECT_FALSE(h.MaySendAtOnce("GET k\r\n", Harness::kClosed));
+  h.Client("SET k v\r\n");
+  EXPECT_TRUE(h.MaySendAtOnce("GET k\r\n", Harness::kOpen)) << "both go at once";
+  EXPECT_FALSE(h.MaySendAtOnce("GET k\r\n", Harness::kNoWrites)) << "behind a write that waits";
+}
+
+TEST(SessionTest, WhatIsQueuedInATransactionCanBeSentWithoutTheRightToWrite) {
+  Harness h;
+  h.Client("MULTI\r\n");
+  EXPECT_EQ(h.Sent(), "MULTI\r\n");
+  EXPECT_TRUE(h.MaySendAtOnce("SET k v\r\n", Harness::kNoWrites));
+}
+
 TEST(SessionTest, QuitNeedsNoLeader) {
   Harness h;
   h.End(LinkEnd::kCrashed);
