@@ -70,6 +70,11 @@ void Lane::Flush() {
     return Connect();
   }
   if (!ready()) return;
+  // Connected when it was in doubt to whom.
+  if (!proven_ && !pending_.empty()) {
+    if (!host_.LaneMayConnect()) return EmptyQueue();
+    proven_ = true;
+  }
   while (FlushTail() && !pending_.empty()) {
     if (!FlushSome()) return;
   }
@@ -86,6 +91,7 @@ void Lane::Connect() {
 }
 
 void Lane::OnLinkUp() {
+  proven_ = host_.LaneMayConnect();
   tail_ = options_.preamble;
   preamble_left_ = options_.preamble_replies;
   if (options_.anonymous) {
@@ -302,6 +308,7 @@ void Lane::End(bool crashed) {
   kept_.clear();
   tail_.clear();
   preamble_left_ = 0;
+  proven_ = false;
   std::deque<Entry> entries = std::exchange(fifo_, {});
   bool oldest = true;
   for (const Entry& entry : entries) {
@@ -322,6 +329,7 @@ void Lane::Refused(std::string_view error) {
   kept_.clear();
   tail_.clear();
   preamble_left_ = 0;
+  proven_ = false;
   for (Rider* rider : std::exchange(pending_, {})) {
     if (rider == nullptr) continue;
     rider->lane_queued = false;

@@ -70,7 +70,7 @@ class Lane final : private Link::Owner {
   // The event loop.
   class Host {
    public:
-    // Whether the redis of this lane is the leader's, and has shown itself a master.
+    // Whether the redis of this lane is the leader's, and has shown itself a master since it last closed a connection.
     virtual bool LaneMayConnect() const = 0;
     // Flush() is to be called at the end of this turn.
     virtual void OnLaneDirty(Lane& lane) = 0;
@@ -124,6 +124,8 @@ class Lane final : private Link::Owner {
   void BecomeFormer();
   bool former() const { return former_; }
   bool has_in_flight() const { return !fifo_.empty(); }
+  // Whether it is connected to the very server that has shown itself a master.
+  bool proven() const { return proven_; }
   // Another leader has been elected: the connection is cut.
   void Cut();
 
@@ -165,6 +167,7 @@ class Lane final : private Link::Owner {
   std::optional<bool> wants_authentication_;
   size_t riders_ = 0;
   bool former_ = false;
+  bool proven_ = false;
   bool dirty_ = false;
 
   std::vector<Rider*> pending_;  // who has something to send; null: has left

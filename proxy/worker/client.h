@@ -178,6 +178,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   uint64_t covered_ = 0;
   AckResult acks_;
   Withheld withheld_ = Withheld::kNo;
+  bool link_proven_ = false;     // it came to be when nothing spoke against what listens there
   bool link_is_former_ = false;  // to the redis of a leader that has handed over: nothing new is sent on it
 
   ByteQueue to_client_;

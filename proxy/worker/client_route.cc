@@ -34,7 +34,7 @@ void Client::ChooseConnection() {
   if (lane_ != nullptr || route == Route::kNone) return;
   if (route == Route::kShared) {
     JoinLane();
-  } else if (loop_.gates().leader) {
+  } else if (loop_.may_connect()) {
     OpenLink();
   }
 }
@@ -66,7 +66,7 @@ void Client::JoinLane() {
   if (unfit || (lane == nullptr && visitor_.welcome == Welcome::kUnclear)) {
     avoids_lane_until_ = loop_.now() + kOwnLinkLinger;
     visitor_.sent_much = false;
-    if (loop_.gates().leader) OpenLink();
+    if (loop_.may_connect()) OpenLink();
     return;
   }
   if (lane == nullptr) return;
@@ -101,7 +101,7 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
     loop_.Retire(std::move(link_));
     // No client tries again before the probe, which sets the pace, has seen a master.
     const bool failed = end == LinkEnd::kNotReady || (end == LinkEnd::kCrashed && !session_.server_ends());
-    if (!was_former && failed) loop_.SuspectLeader();
+    if (!was_former && failed) loop_.SuspectNewConnections();
   } else {
     LeaveLane();
   }

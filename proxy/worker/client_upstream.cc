@@ -14,6 +14,7 @@ namespace hive::proxy {
 
 void Client::OnLinkUp() {
   if (closed_) return;
+  link_proven_ = loop_.may_connect();
   session_.LinkOpened();
   Settle();
 }
@@ -64,8 +65,12 @@ void Client::TermChanged() {
   if (withheld_ != Withheld::kNo) Close();
 }
 
-// What may be sent on the link there is.
-Gates Client::gates() const { return is_former() ? Gates{} : loop_.gates(); }
+// What may be sent on the connection there is, or is to be.
+Gates Client::gates() const {
+  if (is_former()) return {};
+  const bool proven = link_ ? link_->up() && link_proven_ : lane_ != nullptr && lane_->proven();
+  return proven || loop_.may_connect() ? loop_.gates() : Gates{};
+}
 
 void Client::SendCommands() {
   if (lane_ != nullptr) {

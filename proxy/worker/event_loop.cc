@@ -1,5 +1,7 @@
 #include "proxy/worker/event_loop.h"
 
+#include <malloc.h>
+
 #include <utility>
 
 #include "common/app/log.h"
@@ -26,7 +28,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       shed_(poller_, [this] { ShedIdle(); }),
       authentication_check_(poller_, [this] { ReleaseWaiting(); }),
       memory_(options_.hold_memory),
-      crowded_(poller_, [this] { MakeRoom(/*only_who_keeps_it=*/true); }),
+      crowded_(poller_, [this] { OnCrowdedTick(); }),
       overdue_(poller_, [this] { EndOverdue(); }),
       tick_(poller_, [this] { TickWaiting(); }),
       release_(poller_, [this] { ReleaseSome(); }) {
@@ -82,7 +84,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
 
 void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
   linked_ = snapshot.leader;
-  verified_ = false;
+  verified_ = trusts_new_ = false;
   request_limits_ = {};  // until it has told its own
   former_last_answer_ = std::exchange(last_answer_, {});
   script_loader_.Stop();
@@ -102,6 +104,11 @@ void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
 
 void EventLoop::SuspectLeader() {
   verified_ = false;
+  SuspectNewConnections();
+}
+
+void EventLoop::SuspectNewConnections() {
+  trusts_new_ = false;
   if (script_loader_.awaited()) {
     script_loader_.Stop();
     scripts_due_ = true;
@@ -133,7 +140,7 @@ void EventLoop::OnMaster() {
 }
 
 void EventLoop::Verified() {
-  verified_ = true;
+  verified_ = trusts_new_ = true;
   ReleaseWaiting();
 }
 
@@ -196,6 +203,12 @@ void EventLoop::BeforeSleep() {
   if (memory_.overfull()) MakeRoom(/*only_who_keeps_it=*/false);
   if (memory_.crowded() && !crowded_.running()) crowded_.StartIn(kCrowdedTick);
   FreeRetired();
+}
+
+void EventLoop::OnCrowdedTick() {
+  if (memory_.crowded()) return MakeRoom(/*only_who_keeps_it=*/true);
+  // What many have given back lies scattered: the allocator would keep it from the rest of the container.
+  ::malloc_trim(0);
 }
 
 // Closes clients until there is room again.
@@ -262,7 +275,7 @@ Lane* EventLoop::LaneFor(const Settings& settings, Visitor& visitor) {
   const auto means_the_same = [&](const KeyedLane& keyed) { return keyed.key.MeansTheSame(settings); };
   // Without a lane there is nothing to ask: the connection of the one to be opened will be newer than the client.
   if (!settings.authenticated() && !visitor.known() && std::ranges::any_of(lanes_, means_the_same)) {
-    if (!gates().leader) return nullptr;
+    if (!may_connect()) return nullptr;
     visitor.welcome = authentication_check_.WelcomeOf(visitor.since, linked_.redis);
     if (!visitor.known()) return nullptr;
     lets_anyone_in_ = visitor.welcome == Welcome::kLetIn;
@@ -322,7 +335,7 @@ void EventLoop::OnLaneAnswered(const Lane& lane) {
 
 void EventLoop::OnLaneBroken(const absl::Status& why) {
   if (absl::IsResourceExhausted(why)) return NoteExhausted(why);
-  SuspectLeader();
+  SuspectNewConnections();
 }
 
 void EventLoop::SetWaiting(Client* client, bool waiting) {

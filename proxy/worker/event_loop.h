@@ -67,8 +67,13 @@ class EventLoop final : private Lane::Host {
   // The same for what the former leader's redis still answers after it has handed over.
   bool may_confirm_former_writes() const;
   const Leadership& leader() const { return linked_; }
-  // The leader's redis has closed a link, or says that it does not lead: it must show itself a master again.
+  // The leader's redis says that it does not lead: it must show itself a master again.
   void SuspectLeader();
+  // It has closed a connection, or could not be reached: it may have ended, and what listens there now be another one,
+  // which must show itself a master before anything new is connected to it. What is connected is connected to the one
+  // that has: that one client's connection was closed is no reason for others to wait.
+  void SuspectNewConnections();
+  bool may_connect() const { return trusts_new_ && !snapshot_.leader.empty(); }
   // Whether a client may try to open a link of its own. Not once this turn has shown that there is no room for any:
   // those who wait for one are many, and try again on the next tick.
   bool may_open_links() const { return exhausted_at_ != now(); }
@@ -97,7 +102,7 @@ class EventLoop final : private Lane::Host {
 
   MemoryBounds& memory() { return memory_; }
   // Whether what is not sent waits for a leader, or for the right to write.
-  bool holds() const { return !verified_ || snapshot_.leader.empty() || !snapshot_.MayWrite(now()); }
+  bool holds() const { return !may_connect() || !snapshot_.MayWrite(now()); }
   void SetWaiting(Client* client, bool waiting);
   // Freed at the end of the turn. The client is closed.
   void Retire(Client* client);
@@ -125,9 +130,10 @@ class EventLoop final : private Lane::Host {
   void SweepLanes();
   void ShedIdle();
   Lane* FindLane(const Settings& settings, const Visitor& visitor) const;
+  void OnCrowdedTick();
   void MakeRoom(bool only_who_keeps_it);
 
-  bool LaneMayConnect() const override { return gates().leader; }
+  bool LaneMayConnect() const override { return may_connect(); }
   void OnLaneDirty(Lane& lane) override { dirty_lanes_.push_back(&lane); }
   void OnLaneAnswered(const Lane& lane) override;
   void OnLaneBroken(const absl::Status& why) override;
@@ -144,6 +150,7 @@ class EventLoop final : private Lane::Host {
   LeaderSnapshot snapshot_;  // what the watch says
   Leadership linked_;        // whose redis clients are linked to: the latest leader, even while there is none
   bool verified_ = false;    // ... and it has said that it is a master
+  bool trusts_new_ = false;  // ... since a connection to it was last closed
   Instant last_answer_{};
   Instant former_last_answer_{};
   Instant exhausted_at_{};

@@ -12,7 +12,8 @@ import time
 
 import rig
 from localhive import resp
-from rig import KIB, MIB
+from localhive.process import wait_until
+from rig import KIB, MIB, Bystander
 
 
 def reset(client):
@@ -109,6 +110,52 @@ class Neighbours(rig.Rig):
                     pass
                 client.close()
         self.beside_writers(hostile)
+
+    def test_who_makes_redis_hang_up_again_and_again(self):
+        """That redis has closed one client's connection says nothing about the others': they do not wait for the leader to prove
+        itself each time."""
+        self.start()
+        control = Bystander(self.redis_address)
+        with self.bystander() as served:
+            end = time.monotonic() + 1.5
+            while time.monotonic() < end:
+                client = self.raw()
+                client.sendall(b"Host: x\r\n")
+                rig.read_until_closed(client)
+                client.close()
+                time.sleep(0.002)
+            control.end()
+        self.assertGreater(served.count, control.count / 3)
+
+    def test_redis_has_no_room(self):
+        """Connections of their own for some use up redis's maxclients: those for whom there is none get redis's words, or wait; who
+        shares one is served on, though nobody can open another."""
+        self.start(redis=("--maxclients", "40"))
+        early = self.connect()
+        early.command("PING")
+        with self.bystander():
+            crowd = [self.raw() for _ in range(80)]
+            for client in crowd:
+                client.sendall(resp.encode("SUBSCRIBE", "room"))
+            time.sleep(0.5)
+            for i in range(20):
+                self.assertEqual(early.command("SET", "early", i), "OK")
+            other = self.raw(timeout=0.5)
+            other.sendall(resp.encode("SELECT", 7) + resp.encode("GET", "a"))  # that would take one more
+            time.sleep(0.3)
+            self.assertEqual(early.command("GET", "early"), b"19")
+        subscribed = 0
+        for client in crowd:
+            client.settimeout(0.01)
+            try:
+                answer = client.recv(100)
+            except TimeoutError:
+                continue
+            subscribed += answer.startswith(b"*3")
+            self.assertTrue(answer.startswith((b"*3", b"-ERR max number of clients reached")), answer)
+            client.close()
+        self.assertGreater(subscribed, 20)
+        wait_until(lambda: self.connect().command("SELECT", 7) == "OK", 10, "room again")
 
     def test_who_does_not_read(self):
         """Replies of any size that are not taken hold nobody up, not for the seconds until their client is closed."""

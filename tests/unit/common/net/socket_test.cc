@@ -8,9 +8,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "common/net/local_addresses.h"
@@ -151,6 +153,54 @@ TEST(SocketTest, UnacknowledgedLimit) {
   EXPECT_EQ(Option(*client, IPPROTO_TCP, TCP_USER_TIMEOUT), 10000);
   SetUnacknowledgedLimit(*client, Duration::zero());
   EXPECT_EQ(Option(*client, IPPROTO_TCP, TCP_USER_TIMEOUT), 1);  // 0 would be the kernel's default
+}
+
+// Without, megabytes are taken.
+TEST(SocketTest, UnsentLimitBoundsWhatAPeerThatDoesNotReadCosts) {
+  const Fd listener = MustListen({"127.0.30.1", 0});
+  const int small = 16 * 1024;
+  setsockopt(listener.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener));
+  ASSERT_TRUE(client.ok());
+  int error = 0;
+  ASSERT_TRUE(Becomes(listener, POLLIN));
+  const Fd peer = AcceptTcp(listener, error);
+  SetUnsentLimit(*client, 64 * 1024);
+  const std::string piece(16 * 1024, 'x');
+  size_t taken = 0;
+  for (int i = 0; i < 50; ++i) {  // some of it goes on its way meanwhile
+    ssize_t n = 0;
+    while ((n = send(client->get(), piece.data(), piece.size(), MSG_NOSIGNAL)) > 0) taken += static_cast<size_t>(n);
+    usleep(2000);
+  }
+  EXPECT_GE(taken, 64u * 1024);
+  EXPECT_LT(taken, 512u * 1024);
+}
+
+TEST(SocketTest, ResetOnCloseIsToldBehindWhatHasCome) {
+  const Fd listener = MustListen({"127.0.30.1", 0});
+  const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener));
+  ASSERT_TRUE(client.ok());
+  int error = 0;
+  ASSERT_TRUE(Becomes(listener, POLLIN));
+  Fd peer = AcceptTcp(listener, error);
+  SetResetOnClose(peer);
+  ASSERT_EQ(send(peer.get(), "x", 1, MSG_NOSIGNAL), 1);
+  ASSERT_TRUE(Becomes(*client, POLLIN));
+  peer.Close();
+  ASSERT_TRUE(Becomes(*client, POLLERR));
+  char byte;
+  EXPECT_EQ(recv(client->get(), &byte, 1, 0), 1);
+  EXPECT_EQ(recv(client->get(), &byte, 1, 0), -1);
+  EXPECT_EQ(errno, ECONNRESET);
+}
+
+// Numbers are given from the lowest on, and 0 to 2 are taken.
+TEST(SocketTest, ADescriptorThatIsSetAsideIsNotTaken) {
+  const Fd listener = MustListen({"127.0.30.1", 0});
+  const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener), /*below=*/3);
+  EXPECT_TRUE(absl::IsResourceExhausted(client.status())) << client.status();
+  EXPECT_THAT(std::string(client.status().message()), testing::HasSubstr("too many open files"));
 }
 
 TEST(ErrnoTextTest, IsPlainAndNeverEmpty) {

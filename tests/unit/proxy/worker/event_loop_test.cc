@@ -34,6 +34,7 @@ class FakeRedis {
   }
 
   std::atomic<bool> lists_commands = true;  // else COMMAND is answered once it is true again
+  std::atomic<bool> answers_role = true;
   std::atomic<int> commands_asked = 0;
   std::atomic<int> roles_asked = 0;
   std::atomic<bool> loads_scripts = true;  // else SCRIPT is not answered
@@ -69,9 +70,10 @@ class FakeRedis {
     }
     if (asked.find("ROLE") != asked.npos) {
       ++roles_asked;
-      Say(connection, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
+      if (answers_role) Say(connection, "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n");
     }
     if (asked.find("SCRIPT") != asked.npos && loads_scripts) Say(connection, "+hash\r\n");
+    if (asked.find("HANGUP") != asked.npos) return false;
     if (asked.find("PING") != asked.npos) Say(connection, "+PONG\r\n");
     if (asked.find("GET") != asked.npos) Say(connection, "$1\r\nv\r\n");
     return true;
@@ -143,6 +145,25 @@ TEST_F(EventLoopTest, ALeaderSuspectedWhileItsCommandsAreReadIsLookedAtAgain) {
   // The list that was given up is read after all.
   for (int i = 0; i < 300 && redis_->commands_asked < 2; ++i) usleep(10000);
   EXPECT_EQ(redis_->commands_asked, 2);
+}
+
+// A redis that has closed one client's connection may have been restarted: nothing new is connected to it before it has
+// shown itself a master. But whoever is connected is so to the one that has.
+TEST_F(EventLoopTest, OneClientsLinkThatIsClosedHoldsUpNobodyWhoIsConnected) {
+  Start();
+  SetLeader(1);
+  RespClient bystander(proxy_);
+  ASSERT_EQ(bystander.Command({"GET", "k"}), "$1\r\nv\r\n");
+  redis_->answers_role = false;
+  RespClient hostile(proxy_);
+  hostile.Send("HANGUP\r\n");
+  EXPECT_TRUE(hostile.Closes());
+  EXPECT_EQ(bystander.Command({"GET", "k"}), "$1\r\nv\r\n");
+  RespClient other(proxy_);
+  other.Send("XGET k\r\n");  // unknown, so not on a lane
+  EXPECT_TRUE(other.Quiet(200));
+  redis_->answers_role = true;
+  EXPECT_EQ(other.Reply(), "$1\r\nv\r\n");
 }
 
 // Nobody led for a moment, as far as the watch could tell: nothing was lost, so nothing has to be found out.
