@@ -99,6 +99,7 @@ void RequestScanner::Begin() {
   released_ = 0;
   argument_count_ = 0;
   arguments_left_ = 0;
+  exceeds_unauthenticated_ = false;
   inline_.reset();
   state_ = State::kStart;
 }
@@ -116,7 +117,10 @@ RequestStatus RequestScanner::ScanMultibulkHeader(std::string_view buffer) {
     if (!ParseInteger(buffer.substr(1, end - 1), &count)) return Fail(Error::kMultibulkLength);
   }
   if (count > kMaxArguments) return Fail(Error::kMultibulkLength);
-  if (count > kMaxUnauthenticatedArguments && authentication_required_) return Fail(Error::kUnauthenticatedMultibulk);
+  if (count > kMaxUnauthenticatedArguments) {
+    if (authentication_required_) return Fail(Error::kUnauthenticatedMultibulk);
+    exceeds_unauthenticated_ = true;
+  }
 
   position_ = searched_ = end + kLineEnd;
   if (count <= 0) {
@@ -147,7 +151,10 @@ RequestStatus RequestScanner::ScanArguments(std::string_view buffer) {
     if (rest.front() != '$') return Fail(Error::kExpectedDollar, rest.front());
     const bool parsed = digits > 0 || ParseInteger(rest.substr(1, end - 1), &length);
     if (!parsed || length < 0 || length > limits_.max_bulk_bytes) return Fail(Error::kBulkLength);
-    if (length > kMaxUnauthenticatedBulk && authentication_required_) return Fail(Error::kUnauthenticatedBulk);
+    if (length > kMaxUnauthenticatedBulk) {
+      if (authentication_required_) return Fail(Error::kUnauthenticatedBulk);
+      exceeds_unauthenticated_ = true;
+    }
 
     const uint64_t body = position_ + end + kLineEnd;
     const uint32_t index = argument_count_ - arguments_left_;

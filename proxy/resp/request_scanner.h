@@ -153,6 +153,8 @@ class RequestScanner {
 
   // A client that the server would ask to authenticate first gets the smaller limits above. Default: no such limits.
   void set_authentication_required(bool required) { authentication_required_ = required; }
+  // After kCommand or kIncomplete: whether the present command is more than these limits allow, were they to hold.
+  bool exceeds_unauthenticated() const { return exceeds_unauthenticated_; }
   // Takes effect with the next argument scanned.
   void set_limits(const RequestLimits& limits) { limits_ = limits; }
 
@@ -197,6 +199,7 @@ class RequestScanner {
   Error error_ = Error::kNone;
   char got_ = 0;  // the byte that stands where a '$' should
   bool authentication_required_ = false;
+  bool exceeds_unauthenticated_ = false;
 };
 
 }  // namespace hive::resp

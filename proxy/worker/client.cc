@@ -109,6 +109,15 @@ std::optional<bool> Client::MustAuthenticate() const {
   return std::nullopt;
 }
 
+// The same, when it matters. Nothing: it cannot be known; or `visitor_.asks`, and the answer is still to come.
+std::optional<bool> Client::AskWhetherItMust() {
+  RenewVisitor();
+  if (visitor_.authenticates) return std::nullopt;
+  if (!visitor_.known()) visitor_.welcome = loop_.WelcomeOf(visitor_);
+  visitor_.asks = visitor_.welcome == Welcome::kNotKnown;
+  return MustAuthenticate();
+}
+
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
@@ -119,11 +128,22 @@ size_t Client::Parse(std::string_view bytes) {
   visitor_.authenticates = visitor_.authenticates && !session_.idle();
   std::optional<bool> must_authenticate = MustAuthenticate();
   requests_.set_authentication_required(must_authenticate.value_or(false));
+  visitor_.asks = false;
   while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
     const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
     const std::string_view rest = bytes.substr(at);
-    switch (requests_.Scan(rest)) {
+    resp::RequestStatus status = requests_.Scan(rest);
+    if (!must_authenticate && requests_.exceeds_unauthenticated() && body == BodyState::kNone) {
+      must_authenticate = AskWhetherItMust();
+      if (visitor_.asks) return at;
+      if (must_authenticate.value_or(false)) {
+        requests_ = resp::RequestScanner(loop_.request_limits());
+        requests_.set_authentication_required(true);
+        status = requests_.Scan(rest);
+      }
+    }
+    switch (status) {
       case resp::RequestStatus::kCommand: {
         const size_t size = requests_.size();
         if (body != BodyState::kNone) {
@@ -252,7 +272,7 @@ void Client::EmitLocalReplies() {
 }
 
 bool Client::waiting() const {
-  return session_.has_unsent() || withheld_ == Withheld::kForLease || half_closed_ ||
+  return session_.has_unsent() || visitor_.asks || withheld_ == Withheld::kForLease || half_closed_ ||
          (parting_ == DrainStage::kEveryone && !parted_) ||
          (link_ ? session_.MayMove() : session_.NextRoute() == Route::kOwn) ||
          to_client_.size() >= loop_.options().client_output_limit ||
@@ -351,8 +371,8 @@ bool Client::MayReadCommands() const {
   if (half_closed_) return false;
   if (discards()) return true;  // to learn of its end
   return !session_.last_command_taken() && body_.empty() && !body_ends_ && session_.memory() < kQueuedBytesPerClient &&
-         unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits() && !OwesReading() &&
-         (!loop_.memory().crowded() || session_.memory() <= kSmallShare);
+         unparsed_.size() < kUncertainBytes + kReadBytes && !session_.body_waits() && !visitor_.asks &&
+         !OwesReading() && (!loop_.memory().crowded() || session_.memory() <= kSmallShare);
 }
 
 // Whether nothing more is asked for on its behalf before it has taken what there is for it, since memory is short.

@@ -94,6 +94,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   size_t Parse(std::string_view bytes);
   bool ParseKept();
   std::optional<bool> MustAuthenticate() const;
+  std::optional<bool> AskWhetherItMust();
   bool ParseIncomplete(std::string_view rest, size_t* consumed);
   void RelayBody(std::string_view bytes);
   void ToClient(std::string_view bytes);
@@ -105,6 +106,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   bool WantsToMove() const;
   void OpenLink();
   void JoinLane();
+  void RenewVisitor();
   void LeaveLane();
   void MoveToOwnLink();
   void AdaptLaneWindow(size_t reply_size);

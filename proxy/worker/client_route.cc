@@ -58,9 +58,15 @@ void Client::OpenLink() {
   link_->SetUnacknowledgedLimit(loop_.unacknowledged_limit());
 }
 
+// RESET makes it new.
+void Client::RenewVisitor() {
+  const uint32_t resets = session_.settings().resets();
+  if (visitor_.resets != resets) visitor_ = {.since = ReadMonotonicClock(), .resets = resets};
+}
+
 void Client::JoinLane() {
   const Settings& settings = session_.settings();
-  if (visitor_.resets != settings.resets()) visitor_ = {.since = ReadMonotonicClock(), .resets = settings.resets()};
+  RenewVisitor();
   Lane* const lane = loop_.LaneFor(settings, visitor_);
   const bool unfit = visitor_.welcome == Welcome::kStranger && visitor_.sent_much && !settings.authenticated();
   if (unfit || (lane == nullptr && visitor_.welcome == Welcome::kUnclear)) {

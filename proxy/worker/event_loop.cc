@@ -270,15 +270,20 @@ Lane* EventLoop::FindLane(const Settings& settings, const Visitor& visitor) cons
   return alike < kMostLanesAlike && may_add ? nullptr : clogged;
 }
 
+Welcome EventLoop::WelcomeOf(const Visitor& visitor) {
+  if (!may_connect()) return Welcome::kNotKnown;
+  const Welcome welcome = authentication_check_.WelcomeOf(visitor.since, linked_.redis);
+  if (welcome == Welcome::kLetIn || welcome == Welcome::kStranger) lets_anyone_in_ = welcome == Welcome::kLetIn;
+  return welcome;
+}
+
 Lane* EventLoop::LaneFor(const Settings& settings, Visitor& visitor) {
   if (Lane* lane = FindLane(settings, visitor)) return lane;
   const auto means_the_same = [&](const KeyedLane& keyed) { return keyed.key.MeansTheSame(settings); };
   // Without a lane there is nothing to ask: the connection of the one to be opened will be newer than the client.
   if (!settings.authenticated() && !visitor.known() && std::ranges::any_of(lanes_, means_the_same)) {
-    if (!may_connect()) return nullptr;
-    visitor.welcome = authentication_check_.WelcomeOf(visitor.since, linked_.redis);
+    visitor.welcome = WelcomeOf(visitor);
     if (!visitor.known()) return nullptr;
-    lets_anyone_in_ = visitor.welcome == Welcome::kLetIn;
     if (Lane* lane = FindLane(settings, visitor)) return lane;
   }
   const Settings::Replay preamble = settings.MakeLaneReplay();

@@ -94,6 +94,8 @@ class EventLoop final : private Lane::Host {
   // Gates as of this flush of the lanes.
   const Gates& flush_gates() const { return flush_gates_; }
   Duration unacknowledged_limit() const { return std::max(options_.hold_timeout, kLeastUnacknowledged); }
+  // What the server says to who connects now, or has since that client came; kNotKnown: Resume follows.
+  Welcome WelcomeOf(const Visitor& visitor);
   // Whether the server lets clients in that do not authenticate, as far as anybody here has seen of late.
   bool lets_anyone_in() const { return lets_anyone_in_; }
 

@@ -15,6 +15,7 @@ struct Visitor {
   uint32_t resets = 0;  // of its settings, as seen here
   Welcome welcome = Welcome::kNotKnown;
   bool authenticates = false;  // AUTH or HELLO is under way
+  bool asks = false;           // what it sends waits until it is known whether a stranger may
   bool sent_much = false;      // commands that a stranger may not send were taken, in the belief that it is let in
 
   bool known() const { return welcome == Welcome::kLetIn || welcome == Welcome::kStranger; }
