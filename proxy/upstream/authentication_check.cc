@@ -43,13 +43,13 @@ Welcome AuthenticationCheck::WelcomeOf(Instant since, const Endpoint& redis) {
     redis_ = redis;
   }
   const Instant now = ReadMonotonicClock();
-  const bool crowded = !MayAsk(now);
+  const bool crowded = !MayAsk(now) && now >= exact_until_;
   const auto covers = [&](Instant begun) { return begun >= since || (crowded && since - begun <= kInterval); };
   if (learned_ != Welcome::kNotKnown && covers(learned_of_)) return learned_;
   // One that was made too early ends first: the next is for everyone who has come by then.
   if (asking_) return Welcome::kNotKnown;
 
-  next_ = std::max(next_, now) + kInterval;
+  next_ = std::min(std::max(next_, now) + kInterval, now + kBurst * kInterval);
   asking_ = true;
   asked_at_ = now;
   timeout_.StartIn(kAnswerTimeout);

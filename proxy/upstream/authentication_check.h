@@ -43,6 +43,10 @@ class AuthenticationCheck {
   // Of a client that has connected at `since`, by ReadMonotonicClock(). Asks `redis` if need be; `done` follows.
   Welcome WelcomeOf(Instant since, const Endpoint& redis);
 
+  // A client is about to change who may do what: for kExact nobody is answered by what is older than itself.
+  static constexpr Duration kExact = Millis(100);
+  void BeExact() { exact_until_ = poller_.Now() + kExact; }
+
  private:
   void OnReply(const resp::Reply& reply);
   void Learn(Welcome welcome);
@@ -57,7 +61,8 @@ class AuthenticationCheck {
   Instant asked_at_{};  // when the connection was begun that is being asked, or was last
   Welcome learned_ = Welcome::kNotKnown;
   Instant learned_of_{};  // when the connection was begun from which that is known
-  Instant next_{};        // when the next is due, were they asked in even steps: kBurst of them may be ahead of it
+  Instant exact_until_{};
+  Instant next_{};  // when the next is due, were they asked in even steps: kBurst of them may be ahead of it
 };
 
 }  // namespace hive::proxy

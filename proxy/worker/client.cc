@@ -163,6 +163,8 @@ size_t Client::Parse(std::string_view bytes) {
             facts.shareable = facts.shareable && loop_.lets_anyone_in() && !visitor_.authenticates;
             visitor_.sent_much = visitor_.sent_much || facts.shareable;
           }
+          if (SameWord(requests_.name(rest), "acl") || SameWord(requests_.name(rest), "config"))
+            loop_.NoteAccessChange();
           if (facts.connection == resp::ConnectionCommand::kAuth ||
               facts.connection == resp::ConnectionCommand::kHello) {
             visitor_.authenticates = true;

@@ -99,6 +99,8 @@ class EventLoop final : private Lane::Host {
   // Whether the server lets clients in that do not authenticate, as far as anybody here has seen of late.
   bool lets_anyone_in() const { return lets_anyone_in_; }
 
+  // A client says ACL or CONFIG: the default user may have a password now.
+  void NoteAccessChange() { authentication_check_.BeExact(); }
   // What clients have given the leader's redis, and the next one must be given.
   SeenScripts& scripts() { return scripts_; }
 
