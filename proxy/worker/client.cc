@@ -103,6 +103,8 @@ void Client::OnEnd() {
 // Whether the server refuses what it sends, since it has not authenticated; nothing: not known.
 std::optional<bool> Client::MustAuthenticate() const {
   if (session_.settings().authenticated()) return false;
+  // Behind MONITOR and the like nobody here knows whether AUTH was taken; redis, on a connection of its own, does.
+  if (session_.opaque()) return false;
   if (visitor_.authenticates) return std::nullopt;
   if (lane_ != nullptr && lane_->wants_authentication()) return lane_->wants_authentication();
   if (visitor_.known()) return visitor_.welcome == Welcome::kStranger;
