@@ -95,6 +95,9 @@ struct CommandFacts {
   // answered by it in particular, and does not wait. What is unknown may not.
   bool shareable = false;
 
+  // May it change who must authenticate (ACL SETUSER, CONFIG SET requirepass)?
+  bool changes_access = false;
+
   // SUBSCRIBE and the like may also be used in RESP2 while subscribed: (P|S)(UN)SUBSCRIBE, PING, QUIT, RESET.
   bool allowed_while_subscribed = false;
 

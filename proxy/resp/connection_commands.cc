@@ -76,6 +76,10 @@ constexpr std::string_view kAllowedWhileSubscribed[] = {
     "subscribe", "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "ping", "quit", "reset",
 };
 
+// After these a client may have to authenticate that had not to, or the other way round. The containers: for servers
+// before redis 7, which do not list subcommands.
+constexpr std::string_view kChangesAccess[] = {"acl|setuser", "acl|deluser", "acl|load", "config|set", "acl", "config"};
+
 struct RefusalRow {
   std::string_view name;
   Refusal refusal;
@@ -122,6 +126,7 @@ void CommandTable::AddConnectionCommands() {
   for (const ConnectionRow& row : kScripts) Add(row.name).facts.connection = row.command;
   for (const std::string_view name : kAllowedWhileSubscribed) Add(name).facts.allowed_while_subscribed = true;
   for (const RefusalRow& row : kRefused) Add(row.name).facts.refusal = row.refusal;
+  for (const std::string_view name : kChangesAccess) Add(name).facts.changes_access = true;
   Add("config|set").arguments = CommandRule::Arguments::kConfigSet;
   for (const BlockingRow& row : kBlocking) {
     CommandRule& rule = Add(row.name);

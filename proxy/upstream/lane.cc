@@ -298,7 +298,7 @@ void Lane::Broken(const absl::Status& why) {
   End(/*crashed=*/true);
 }
 
-void Lane::End(bool crashed) {
+void Lane::Disconnect() {
   if (link_) {
     link_->Close();
     ended_ = std::move(link_);
@@ -309,6 +309,10 @@ void Lane::End(bool crashed) {
   tail_.clear();
   preamble_left_ = 0;
   proven_ = false;
+}
+
+void Lane::End(bool crashed) {
+  Disconnect();
   std::deque<Entry> entries = std::exchange(fifo_, {});
   bool oldest = true;
   for (const Entry& entry : entries) {
@@ -322,14 +326,7 @@ void Lane::End(bool crashed) {
 
 void Lane::Refused(std::string_view error) {
   const std::string text(error);
-  link_->Close();
-  ended_ = std::move(link_);
-  scanner_ = {};
-  reply_bytes_ = 0;
-  kept_.clear();
-  tail_.clear();
-  preamble_left_ = 0;
-  proven_ = false;
+  Disconnect();
   for (Rider* rider : std::exchange(pending_, {})) {
     if (rider == nullptr) continue;
     rider->lane_queued = false;

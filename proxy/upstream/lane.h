@@ -153,6 +153,7 @@ class Lane final : private Link::Owner {
   size_t TakeUnasked(std::string_view bytes);
   void TakePreambleReply(const resp::Reply& reply);
   void Broken(const absl::Status& why);
+  void Disconnect();
   void End(bool crashed);
   void Refused(std::string_view error);
 

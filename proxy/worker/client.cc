@@ -157,24 +157,7 @@ size_t Client::Parse(std::string_view bytes) {
                    session_.AddPlain(rest.substr(0, size), rule->facts.effect, now)) {
           // Nothing else is to be known of it.
         } else {
-          const resp::Request request = requests_.request(rest);
-          resp::CommandFacts facts = commands.Classify(request);
-          // If it is more than strangers may send, the server ends the connection on which it comes.
-          if ((request.argument_count() > resp::kMaxUnauthenticatedArguments || size > resp::kMaxUnauthenticatedBulk) &&
-              !must_authenticate) {
-            facts.shareable = facts.shareable && loop_.lets_anyone_in() && !visitor_.authenticates;
-            visitor_.sent_much = visitor_.sent_much || facts.shareable;
-          }
-          if (SameWord(requests_.name(rest), "acl") || SameWord(requests_.name(rest), "config"))
-            loop_.NoteAccessChange();
-          if (facts.connection == resp::ConnectionCommand::kAuth ||
-              facts.connection == resp::ConnectionCommand::kHello) {
-            visitor_.authenticates = true;
-            must_authenticate = MustAuthenticate();
-            requests_.set_authentication_required(false);
-          }
-          const bool keep = memory_left || session_.MaySendAtOnce(facts, gates());
-          session_.Add(request, facts, keep, now);
+          Take(requests_.request(rest), must_authenticate, memory_left);
         }
         at += size;
         break;
@@ -196,6 +179,25 @@ size_t Client::Parse(std::string_view bytes) {
     }
   }
   return session_.last_command_taken() || discards() ? bytes.size() : at;
+}
+
+// Takes a command of which more is to be known than its effect.
+void Client::Take(const resp::Request& request, std::optional<bool>& must_authenticate, bool memory_left) {
+  resp::CommandFacts facts = loop_.commands().Classify(request);
+  // If it is more than strangers may send, the server ends the connection on which it comes.
+  const bool is_much = request.argument_count() > resp::kMaxUnauthenticatedArguments ||
+                       request.bytes().size() > resp::kMaxUnauthenticatedBulk;
+  if (is_much && !must_authenticate) {
+    facts.shareable = facts.shareable && loop_.lets_anyone_in() && !visitor_.authenticates;
+    visitor_.sent_much = visitor_.sent_much || facts.shareable;
+  }
+  if (facts.changes_access) loop_.NoteAccessChange();
+  if (facts.connection == resp::ConnectionCommand::kAuth || facts.connection == resp::ConnectionCommand::kHello) {
+    visitor_.authenticates = true;
+    must_authenticate = MustAuthenticate();
+    requests_.set_authentication_required(false);
+  }
+  session_.Add(request, facts, memory_left || session_.MaySendAtOnce(facts, gates()), loop_.now());
 }
 
 // The command at the front has not come in full. Too large to be kept, it is relayed as it comes. True: scan again.

@@ -93,6 +93,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void OnEnd();
   size_t Parse(std::string_view bytes);
   bool ParseKept();
+  void Take(const resp::Request& request, std::optional<bool>& must_authenticate, bool memory_left);
   std::optional<bool> MustAuthenticate() const;
   std::optional<bool> AskWhetherItMust();
   bool ParseIncomplete(std::string_view rest, size_t* consumed);

@@ -67,6 +67,14 @@ TEST(CommandFacts, KnowsSubcommands) {
   EXPECT_EQ(Facts({"client|pause", "1"}).refusal, Refusal::kNone);
 }
 
+TEST(CommandFacts, KnowsWhatMayChangeWhoMustAuthenticate) {
+  EXPECT_TRUE(Facts({"ACL", "SETUSER", "default", "on"}).changes_access);
+  EXPECT_TRUE(Facts({"acl", "deluser", "u"}).changes_access);
+  EXPECT_TRUE(Facts({"CONFIG", "SET", "requirepass", "p"}).changes_access);
+  EXPECT_FALSE(Facts({"CONFIG", "GET", "requirepass"}).changes_access);
+  EXPECT_FALSE(Facts({"GET", "acl"}).changes_access);
+}
+
 TEST(CommandFacts, KnowsWhatChangesAConnection) {
   const struct {
     std::initializer_list<std::string_view> request;
