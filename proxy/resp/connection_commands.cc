@@ -1,5 +1,7 @@
 // What no server says of its commands: which change the meaning of a connection, which wait, and which would break the
 // hive. The one list of commands in the proxy.
+#include <algorithm>
+#include <iterator>
 #include <string_view>
 
 #include "proxy/resp/command_facts.h"
@@ -60,7 +62,7 @@ constexpr ConnectionRow kScripts[] = {
 
 // What connections of their own are for, besides what changes a connection or waits: to kill a script or a connection
 // one must not stand in the queue behind it.
-constexpr std::string_view kNotShareable[] = {"script|kill", "function|kill", "client|kill", "client|unblock"};
+constexpr std::string_view kOvertakes[] = {"script|kill", "function|kill", "client|kill", "client|unblock"};
 
 // Changes the connection's name, or what it says of its library: harmless on a lane, whose name nobody asks for, and
 // the server's own errors are the answer.
@@ -141,20 +143,15 @@ void CommandTable::AddConnectionCommands() {
 }
 
 void CommandTable::DecideShareable() {
-  for (Entry& entry : entries_) {
-    CommandFacts& facts = entry.rule.facts;
+  for (auto& [name, rule] : entries_) {
+    CommandFacts& facts = rule.facts;
     // Of a container: what is said of it holds for those of its subcommands that nobody has heard of.
-    const bool is_container = entry.rule.arguments == CommandRule::Arguments::kSubcommand;
-    facts.shareable =
-        IsHarmlessOnLane(facts.connection) && !is_container && !facts.blocks && facts.refusal == Refusal::kNone;
-  }
-  for (const std::string_view name : kNotShareable) {
-    if (const CommandRule* rule = Find(name)) const_cast<CommandRule*>(rule)->facts.shareable = false;
-  }
-  for (Entry& entry : entries_) {
-    CommandRule& rule = entry.rule;
-    rule.plain = rule.facts.shareable && rule.arguments == CommandRule::Arguments::kIrrelevant && !rule.is_subcommand &&
-                 rule.facts.connection == ConnectionCommand::kNone && rule.facts.timeout_argument == 0;
+    const bool is_container = rule.arguments == CommandRule::Arguments::kSubcommand;
+    const bool overtakes = std::ranges::find(kOvertakes, std::string_view(name)) != std::end(kOvertakes);
+    facts.shareable = IsHarmlessOnLane(facts.connection) && !is_container && !overtakes && !facts.blocks &&
+                      facts.refusal == Refusal::kNone;
+    rule.plain = facts.shareable && rule.arguments == CommandRule::Arguments::kIrrelevant && !rule.is_subcommand &&
+                 facts.connection == ConnectionCommand::kNone && facts.timeout_argument == 0;
   }
 }
 
