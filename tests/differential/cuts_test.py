@@ -8,14 +8,13 @@ once more with a redis whose replies come byte by byte.
 
 import os
 import select
-import socket
-import threading
 import time
 import unittest
 
 from differential.__main__ import ROOT
 from differential.masks import masked
 from differential.passes import Client, Redis
+from differential.relay import Relay
 from differential.servers import Servers
 from differential.wire import encode, show
 
@@ -157,44 +156,9 @@ LARGE = lines("ECHO {n}") + encode("SET", "k#NNN", "v" * 300000) + lines("STRLEN
 LARGE_CUTS = [*range(0, 90), *range(65530, 65540), *range(262140, 262180, 3), *range(len(LARGE) - 130, len(LARGE))]
 
 
-class Dribble:
-    """Stands between the proxy and redis; replies come on byte by byte."""
-
-    def __init__(self, address, target):
-        self._listener = socket.create_server(address)
-        self._target = target
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            for sock in (client, server):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._carry, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._carry, args=(server, client, True), daemon=True).start()
-
-    @staticmethod
-    def _carry(source, target, slowly):
-        try:
-            while data := source.recv(1 << 16):
-                # What is read at start-up, once and long (COMMAND), is not what this is about.
-                if slowly and len(data) < 8192:
-                    for byte in data:
-                        target.sendall(bytes([byte]))
-                        time.sleep(0)
-                else:
-                    target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            for sock in (source, target):
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+def byte_by_byte(data):
+    # What is read at start-up, once and long (COMMAND), is not what this is about.
+    return [bytes([byte]) for byte in data] if len(data) < 8192 else [data]
 
 
 class Cuts(unittest.TestCase):
@@ -271,7 +235,7 @@ class Cuts(unittest.TestCase):
 
     def test_replies_byte_by_byte(self):
         relay = (self.servers.ip, self.servers.base + 4)
-        Dribble(relay, self.servers.redis)
+        Relay(relay, self.servers.redis, on_reply=byte_by_byte)
         proxy = self.servers.start_proxy(self.servers.base + 5, relay)
         for name, transcript in TRANSCRIPTS.items():
             with self.subTest(name):

@@ -9,13 +9,12 @@ the judge must find it; and nothing stands there, and it must find nothing.
 import argparse
 import os
 import random
-import socket
-import threading
 import unittest
 
 from differential import compare, streams, wire
 from differential.__main__ import ROOT, run
 from differential.passes import Redis
+from differential.relay import Relay
 from differential.servers import Servers
 
 BINARIES = os.environ.get("BINARIES", os.path.join(ROOT, "build", "dev", "bin"))
@@ -35,56 +34,6 @@ class Splitting(unittest.TestCase):
             self.assertEqual(splitter.rest(), b"")
 
 
-class Relay:
-    """A wire to redis-server that does one wrong thing: `spoil` gets a whole chunk and returns what becomes of it."""
-
-    def __init__(self, ip, target, on_request=lambda data: data, on_reply=lambda data: data):
-        self._listener = socket.create_server((ip, 0))
-        self.address = self._listener.getsockname()
-        self._target = target
-        self._spoil = (on_request, on_reply)
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def close(self):
-        """All clients have gone."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            for sock in (client, server):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            there = threading.Thread(target=self._carry, args=(client, server, self._spoil[0]), daemon=True)
-            self._threads += [there, threading.Thread(target=self._carry, args=(server, client, self._spoil[1], there), daemon=True)]
-            for thread in self._threads[-2:]:
-                thread.start()
-
-    @staticmethod
-    def _carry(source, target, spoil, other=None):
-        try:
-            while data := source.recv(1 << 16):
-                target.sendall(spoil(data))
-            target.shutdown(socket.SHUT_WR)
-        except OSError:
-            for sock in (source, target):
-                try:
-                    sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-        if other:
-            other.join()
-            source.close()
-            target.close()
-
-
 class Once:
     """Replaces one piece of what passes, in the first chunk that has it."""
 
@@ -93,9 +42,9 @@ class Once:
 
     def __call__(self, data):
         if self.done or self.old not in data:
-            return data
+            return [data]
         self.done = True
-        return data.replace(self.old, self.new, 1)
+        return [data.replace(self.old, self.new, 1)]
 
 
 class OneConversation:
@@ -119,7 +68,7 @@ class Judge(unittest.TestCase):
         cls.servers.close()
 
     def judge(self, conversation, **spoil):
-        relay = Relay(self.servers.ip, self.servers.redis, **spoil)
+        relay = Relay((self.servers.ip, 0), self.servers.redis, **spoil)
         try:
             return compare.compare(self.redis, conversation, 0.5, relay.address)
         finally:
@@ -149,7 +98,7 @@ class Judge(unittest.TestCase):
         steps = [(i % 2, ("SET", f"k{i}", i), ("GET", f"k{i}"), ("ECHO", "needle" if i == 5 else "hay")) for i in range(8)]
         conversation = OneConversation(*steps)
         conversation.rng = random.Random(1)
-        relay = Relay(self.servers.ip, self.servers.redis, on_reply=lambda data: data.replace(b"needle", b"noodle"))
+        relay = Relay((self.servers.ip, 0), self.servers.redis, on_reply=lambda data: [data.replace(b"needle", b"noodle")])
         try:
             difference = compare.compare(self.redis, conversation, 0.5, relay.address)
             difference, again = compare.shrink(self.redis, conversation, difference, 20, relay.address)
