@@ -1,6 +1,6 @@
 // One connection to the leader's redis: its socket, and nothing of what travels over it.
 //
-// A client's own link and the probe's control connection are links; so will the shared lanes be.
+// A client's own connection, a lane's and the proxy's control connections are links.
 //
 // Thread rule: the poller's thread.
 // Lifetime: the owner may let go of a link (by Retire-ing it until the end of the turn) from within the callbacks.

@@ -14,7 +14,7 @@
 // well, if the new leader has it all: which is so once the former leader's redis has resynchronised with it partially.
 // That one is asked until it says so (replication_id.h); else they are never told, and give up by themselves.
 //
-// Of a waiter it knows nothing: a client's own link is one today, a shared lane may be one.
+// Of a waiter it knows nothing: it is a client, whether it writes on a lane or on a link of its own.
 //
 // Thread rule: the poller's thread. One per event loop.
 #pragma once
