@@ -7,7 +7,7 @@ import time
 import scenario
 from localhive import faults
 
-_TIMES = 20
+_TIMES = 10
 
 
 class RedisKilled(scenario.Scenario):
@@ -22,13 +22,13 @@ class RedisKilled(scenario.Scenario):
                 self.assert_dataset_lives()
                 self.wait_replicated()
 
-    def test_leader_back_after_50_ms_20_times(self):
+    def test_leader_back_after_50_ms_10_times(self):
         self.kill_leaders_redis_again_and_again(0.05)
 
-    def test_leader_back_after_1_s_20_times(self):
+    def test_leader_back_after_1_s_10_times(self):
         self.kill_leaders_redis_again_and_again(1.0)
 
-    def test_leader_back_at_once_20_times(self):
+    def test_leader_back_at_once_10_times(self):
         self.kill_leaders_redis_again_and_again(0.0)
 
     def test_follower_back_after_50_ms(self):

@@ -39,16 +39,19 @@ class HandoverTest : public ProxyTest {
     EXPECT_EQ(Direct(from, {"REPLICAOF", "127.0.0.1", "1"}), "+OK\r\n");
     EXPECT_EQ(Info(to, "slave_repl_offset"), Info(from, "slave_repl_offset"));
     EXPECT_EQ(Direct(to, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
-    if (warning == Warning::kNone) Hold();
+    if (warning == Warning::kNone) watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
     watch_->SetLeader(term, to, term);
     if (warning != Warning::kTimely) usleep(20000);  // proxies know the new leader before the old redis may answer
     EXPECT_EQ(Direct(from, {"CLIENT", "UNPAUSE"}), "+OK\r\n");
     Replicate(from, to);
     AwaitInSync(to, from);
   }
+  // Returns once the proxy holds commands.
   void Hold() {
+    RespClient witness(proxy_);
     watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
-    watch_->AwaitHeard();
+    do witness.Send("PING\r\n");
+    while (witness.Reply(20) == "+PONG\r\n");
   }
 
   // --- clients ---
