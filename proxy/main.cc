@@ -1,4 +1,6 @@
 // hive-proxy: wiring only. One watch of the leader, event loops that serve clients, health for the kubelet.
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -89,7 +91,7 @@ void AddFlags(FlagSet& flags, Options& options) {
 absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int loops) {
   ListenAddress shared = address;
   {
-    absl::StatusOr<Fd> first = ListenTcp(address);
+    absl::StatusOr<Fd> first = ListenTcp(address, {.only_bind = true});
     if (!first.ok()) return first.status();
     shared.port = LocalEndpoint(*first).port;
   }
@@ -161,12 +163,22 @@ void TakeAllDescriptors(WorkerOptions& options) {
              {{"max_clients", options.max_clients}, {"accepted", DescriptorsForClients(limit)}, {"open_files", limit}});
 }
 
+// What clients have given back, the system gets. The allocator keeps what is free at the end of each heap up to a
+// threshold, which it raises by itself when large buffers come and go; and small pieces for as long as they are small,
+// so that nothing around them becomes a page.
+void KeepLittleFreeMemory() {
+  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TOP_PAD, 64 * 1024);
+  ::mallopt(M_MXFAST, 0);
+}
+
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "hive-proxy: %s\n", std::string(status.message()).c_str());
   return 2;
 }
 
 int Main(int argc, char** argv) {
+  KeepLittleFreeMemory();
   Options options;
   const ContainerLimits limits = ReadContainerLimits();
   options.threads = DefaultThreads(limits);

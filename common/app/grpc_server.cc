@@ -43,7 +43,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   SetUpProcessOnce();
   // gRPC only logs why it cannot listen, so a socket of ours finds out first.
   for (const ListenAddress& address : options.listen) {
-    const absl::StatusOr<Fd> probe = ListenTcp(address);
+    const absl::StatusOr<Fd> probe = ListenTcp(address, {.only_bind = true});
     if (!probe.ok()) {
       return absl::Status(probe.status().code(),
                           std::string(probe.status().message()) + " (" + options.listen_flag + ")");

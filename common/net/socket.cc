@@ -109,13 +109,13 @@ absl::Status ConnectError(const Endpoint& endpoint, int error) {
 
 constexpr int kSocketType = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
-// Binds and listens. 0, or an errno.
-int BindAndListen(const Fd& socket, const SocketAddress& where, bool share_port) {
+// 0, or an errno.
+int BindAndListen(const Fd& socket, const SocketAddress& where, const ListenOptions& options) {
   SetOption(socket, SOL_SOCKET, SO_REUSEADDR, 1);
-  if (share_port) SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1);
+  if (options.share_port) SetOption(socket, SOL_SOCKET, SO_REUSEPORT, 1);
   if (where.family() == AF_INET6) SetOption(socket, IPPROTO_IPV6, IPV6_V6ONLY, 0);
   if (bind(socket.get(), where.get(), where.length) != 0) return errno;
-  if (listen(socket.get(), kListenBacklog) != 0) return errno;
+  if (!options.only_bind && listen(socket.get(), kListenBacklog) != 0) return errno;
   return 0;
 }
 
@@ -125,12 +125,12 @@ absl::StatusOr<Fd> ListenTcp(const ListenAddress& address, ListenOptions options
   SocketAddress where = MakeAddress(address.ip.empty() ? "::" : address.ip, address.port);
   if (where.family() == AF_UNSPEC) return ListenError(address, EINVAL);
   Fd socket(::socket(where.family(), kSocketType, 0));
-  int error = socket.valid() ? BindAndListen(socket, where, options.share_port) : errno;
+  int error = socket.valid() ? BindAndListen(socket, where, options) : errno;
   // A machine without IPv6 refuses the family, or (disable_ipv6) has no address of it.
   if (address.ip.empty() && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)) {
     where = MakeAddress("0.0.0.0", address.port);
     socket = Fd(::socket(AF_INET, kSocketType, 0));
-    error = socket.valid() ? BindAndListen(socket, where, options.share_port) : errno;
+    error = socket.valid() ? BindAndListen(socket, where, options) : errno;
   }
   if (error != 0) return ListenError(address, error);
   return socket;

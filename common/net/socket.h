@@ -27,9 +27,11 @@ inline constexpr int kKeepAliveProbes = 3;
 
 struct ListenOptions {
   // SO_REUSEPORT: several sockets (one per event loop) listen on one port and the kernel spreads connections. Such a
-  // bind also succeeds beside any other socket of this user that has the option, so probe the port once without it
-  // to find out that another process holds it.
+  // bind also succeeds beside any other socket of this user that has the option, so find out first, with `only_bind`
+  // and without it, whether another process holds the port.
   bool share_port = false;
+  // Binds, and does not listen: whoever connects meanwhile is refused, and not reset when the socket is closed.
+  bool only_bind = false;
 };
 
 // Listens. An empty IP means every address of both families through one socket (IPV6_V6ONLY off), or IPv4 alone on a

@@ -123,6 +123,16 @@ TEST(SocketTest, ASharedPortIsSharedOnlyAmongThoseThatAgree) {
   const Endpoint shared = LocalEndpoint(first);
   const Fd second = MustListen({shared.ip, shared.port}, {.share_port = true});
   EXPECT_FALSE(ListenTcp({shared.ip, shared.port}).ok());
+  EXPECT_FALSE(ListenTcp({shared.ip, shared.port}, {.only_bind = true}).ok());
+}
+
+// A client that comes while a port is probed would be reset when the probe ends.
+TEST(SocketTest, AProbeOfAPortTakesNoClients) {
+  const Fd probe = MustListen({"127.0.30.1", 0}, {.only_bind = true});
+  const Fd client = *ConnectTcp(LocalEndpoint(probe));
+  pollfd ready{client.get(), POLLOUT, 0};
+  ASSERT_EQ(poll(&ready, 1, 1000), 1);
+  EXPECT_NE(ready.revents & POLLERR, 0);
 }
 
 TEST(SocketTest, AForeignAddressIsOneSentence) {
