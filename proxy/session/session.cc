@@ -169,7 +169,7 @@ void Session::AddProtocolError(std::string reply, std::string_view bytes, Instan
   // What was released of the malformed command cannot be taken back.
   if (body_ != BodyState::kNone) broken_ = true;
   last_command_taken_ = true;
-  protocol_error_ = std::move(reply);
+  protocol_error_ = std::make_unique<std::string>(std::move(reply));
   Command command;
   command.since = now;
   if (OpaqueAhead()) {
@@ -186,8 +186,7 @@ void Session::AddProtocolError(std::string reply, std::string_view bytes, Instan
 BodyState Session::body(const Gates& gates) {
   if (body_ != BodyState::kWaiting) return body_;
   const bool its_turn = sent_ + 1 == queue_.size() && sent_bytes_ == sent_whole_;
-  if (its_turn && link_up_ && !on_lane_ && gates.leader && replay_.done() && !demoted_ &&
-      MayPass(queue_.back(), gates)) {
+  if (its_turn && link_up_ && !on_lane_ && gates.leader && !replay_ && !demoted_ && MayPass(queue_.back(), gates)) {
     body_ = BodyState::kSending;
   }
   return body_;
@@ -244,7 +243,7 @@ std::string_view Session::LocalReplyText(const Command& command) const {
       return "-MASTERDOWN hive-proxy knows no leader, and holds as many commands as --hold-memory allows: this one was "
              "not executed, try again\r\n";
     case LocalReply::kProtocolError:
-      return protocol_error_;
+      return *protocol_error_;
     case LocalReply::kTooLarge:
       return "-MASTERDOWN the leader changed before it executed this command, which is too large for hive-proxy to "
              "have "
@@ -259,7 +258,7 @@ void Session::EmitDueReplies() {
   if (opaque_) return CheckOpaque();
   while (!reply_begun_ && !demoted_ && sent_ > 0 && queue_.front().local != LocalReply::kNone) {
     const Command command = queue_.front();
-    local_replies_ += LocalReplyText(command);
+    local_replies_.Append(LocalReplyText(command));
     if (EndsConnection(command.local)) finished_ = true;
     if (command.local != LocalReply::kHeldTooLong && command.local != LocalReply::kTooMuchHeld) {
       Advance(front_, command.connection, command.refusal);
@@ -304,7 +303,7 @@ Route Session::NextRoute() const {
 bool Session::HoldsNothing() const {
   const bool in_transaction = (front_.open || front_.watching) && !front_.lost;
   return !opaque_ && !pinned_ && !keeps_own_ && !in_transaction && !demoted_ && body_ != BodyState::kSending &&
-         (on_lane_ || replay_.done()) && settings_.subscriptions() == 0 && settings_.shareable();
+         (on_lane_ || !replay_) && settings_.subscriptions() == 0 && settings_.shareable();
 }
 
 bool Session::MayMove() const { return sent_ == 0 && sent_bytes_ == 0 && !reply_begun_ && HoldsNothing(); }
@@ -315,7 +314,7 @@ bool Session::MayMoveOnceAnswered() const {
 
 void Session::LaneJoined() {
   link_up_ = on_lane_ = true;
-  replay_ = {};
+  replay_.reset();
 }
 
 void Session::Left() {
@@ -337,28 +336,28 @@ void Session::LinkOpened() {
   link_up_ = true;
   on_lane_ = false;
   Settings::Replay replay = settings_.MakeReplay();
-  replay_ = {ReplayStep::kSettings, std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels};
+  BeginReplay(
+      {ReplayStep::kSettings, std::move(replay.requests), 0, replay.replies, replay.essential, replay.channels});
   ContinueReplay();
 }
 
 // The open transaction is begun again before its commands follow: behind a MULTI that failed they would run one by one.
 void Session::ContinueReplay() {
-  while (!replay_.done() && replay_.step_done()) {
-    const ReplayStep step = replay_.step;
-    replay_ = {};
+  while (replay_ && replay_->done()) {
+    const ReplayStep step = std::exchange(replay_, nullptr)->step;
     if (step == ReplayStep::kSettings && MayRepeatTransaction()) {
-      replay_ = {ReplayStep::kMulti, resp::MakeRequest({"MULTI"}), 0, 1, 1, 0};
+      BeginReplay({ReplayStep::kMulti, resp::MakeRequest({"MULTI"}), 0, 1, 1, 0});
     } else if (step == ReplayStep::kMulti) {
-      replay_ = {ReplayStep::kQueued, std::string(queued_.requests()), 0, queued_.count(), 0, 0};
+      BeginReplay({ReplayStep::kQueued, std::string(queued_.requests()), 0, queued_.count(), 0, 0});
     }
   }
 }
 
 std::string_view Session::ToSend(const Gates& gates, uint32_t commands) {
   if (!link_up_ || !gates.leader) return {};
-  if (replay_.sent < replay_.requests.size()) return std::string_view(replay_.requests).substr(replay_.sent);
+  if (ReplayIsDue()) return std::string_view(replay_->requests).substr(replay_->sent);
   // Nothing rides behind the replay: were AUTH or SELECT to fail, it would run as another user, in another database.
-  if (!replay_.done() || demoted_) return {};
+  if (replay_ || demoted_) return {};
   size_t end = sent_whole_;
   for (size_t i = sent_; i < queue_.size(); ++i) {
     const Command& command = queue_[i];
@@ -372,8 +371,8 @@ std::string_view Session::ToSend(const Gates& gates, uint32_t commands) {
 }
 
 uint32_t Session::Sent(size_t bytes, Instant now) {
-  if (replay_.sent < replay_.requests.size()) {
-    replay_.sent += bytes;
+  if (ReplayIsDue()) {
+    replay_->sent += bytes;
     return 0;
   }
   sent_bytes_ += bytes;
@@ -431,9 +430,9 @@ bool Session::ExpireHeld(Duration hold_timeout, Instant now) {
   // All that is held ends together: it was sent in the belief that what stood before it would be executed.
   for (size_t i = 0; i < queue_.size(); ++i) {
     if (queue_[i].local != LocalReply::kNone) continue;
-    queue_[i].local = !queue_[i].ends           ? LocalReply::kHeldTooLong
-                      : protocol_error_.empty() ? LocalReply::kQuit
-                                                : LocalReply::kProtocolError;
+    queue_[i].local = !queue_[i].ends   ? LocalReply::kHeldTooLong
+                      : protocol_error_ ? LocalReply::kProtocolError
+                                        : LocalReply::kQuit;
     queue_[i].size = 0;
   }
   if (body_ == BodyState::kWaiting) body_ = BodyState::kDiscarding;

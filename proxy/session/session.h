@@ -18,9 +18,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/time.h"
 #include "proxy/resp/command_facts.h"
@@ -144,7 +146,7 @@ class Session {
   // --- replies in the server's place ---
 
   // Replies that are due now, in order, in front of anything that the server sends from here on. Consume them.
-  std::string& local_replies() { return local_replies_; }
+  ByteQueue& local_replies() { return local_replies_; }
   // QUIT was answered: close once everything has been sent to the client.
   bool finished() const { return finished_; }
   // The server has what it answers by closing: an opaque connection's QUIT, for one.
@@ -196,7 +198,8 @@ class Session {
   // if there is nothing to judge. False, and nothing is changed: judge them one by one. `may_confirm`: Confirmation is
   // kGiven to writes.
   bool AnsweredPlainly(uint32_t replies, bool may_confirm);
-  std::string_view replacement() const { return replacement_; }
+  // Of the last kReplace.
+  std::string_view replacement() const { return *replacement_; }
 
   // The connection has ended. `last_answer`: when that redis last answered anybody on this event loop. `held_oldest`:
   // the oldest command in flight on it was this client's, as it always is on a link of its own. False: close the
@@ -211,7 +214,7 @@ class Session {
 
   bool has_unsent() const { return sent_ < queue_.size(); }
   // Whether ToSend might have something, gates permitting.
-  bool HasToSend() const { return has_unsent() || replay_.sent < replay_.requests.size(); }
+  bool HasToSend() const { return has_unsent() || ReplayIsDue(); }
   bool has_in_flight() const { return sent_ > 0; }
   // How many commands are in flight, those that are answered here included.
   size_t in_flight() const { return sent_; }
@@ -223,15 +226,19 @@ class Session {
   // Neither a command nor a part of one is under way.
   bool idle() const { return queue_.empty() && body_ == BodyState::kNone && !reply_begun_; }
 
-  // Gives back what an idle client's queues keep for its next commands.
-  void Shed() {
-    queue_.Shed();
-    requests_.Shed();
+  // Gives back what an idle client's queues keep for its next commands. False: there was nothing.
+  bool Shed() {
+    const bool queue = queue_.Shed();
+    const bool requests = requests_.Shed();
+    const bool replies = local_replies_.Shed();
+    const bool replacement = std::exchange(replacement_, nullptr) != nullptr;
+    return queue || requests || replies || replacement;
   }
 
   // Bytes of memory that this client's queue takes: its share of --hold-memory.
   size_t memory() const {
-    return requests_.size() + queue_.size() * sizeof(Command) + queued_.memory() + replay_.requests.size();
+    return requests_.size() + queue_.size() * sizeof(Command) + queued_.memory() +
+           (replay_ ? replay_->requests.size() : 0);
   }
   const Settings& settings() const { return settings_; }
 
@@ -267,21 +274,21 @@ class Session {
     kSettings,
     kMulti,   // of the transaction that is open
     kQueued,  // the commands in it that the client knows to be queued
-    kDone,
   };
   struct ReplayState {
-    ReplayStep step = ReplayStep::kDone;
+    ReplayStep step = ReplayStep::kSettings;
     std::string requests;
     size_t sent = 0;
     uint32_t replies = 0;  // as in Settings::Replay: those that are still to come
     uint32_t essential = 0;
     uint32_t channels = 0;
-    bool step_done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
-    bool done() const { return step == ReplayStep::kDone; }
+    bool done() const { return replies == 0 && channels == 0 && sent == requests.size(); }
   };
 
   bool HoldsNothing() const;
+  void BeginReplay(ReplayState replay) { replay_ = std::make_unique<ReplayState>(std::move(replay)); }
   void ContinueReplay();
+  bool ReplayIsDue() const { return replay_ && replay_->sent < replay_->requests.size(); }
   // Whether the open transaction, of which nothing was executed, can be queued once more on another link.
   bool MayRepeatTransaction() const { return front_.open && !front_.watching && !front_.lost && queued_.whole(); }
   Command MakeCommand(const resp::Request& request, const resp::CommandFacts& facts, Instant now);
@@ -321,21 +328,21 @@ class Session {
   void RebuildRequests(Instant now);
 
   SeenScripts* const scripts_ = nullptr;
-  Fifo<Command> queue_;
-  ByteQueue requests_;     // of the commands in the queue that are kept, in order
-  size_t sent_ = 0;        // commands at the front of the queue that were sent whole, or are answered here
-  size_t sent_whole_ = 0;  // bytes of requests_ that belong to them
-  size_t sent_bytes_ = 0;  // bytes of requests_ that were sent; more than sent_whole_ within a command
+  Fifo<Command, 64> queue_;  // room for a pipeline of moderate depth is kept
+  ByteQueue requests_;       // of the commands in the queue that are kept, in order
+  size_t sent_ = 0;          // commands at the front of the queue that were sent whole, or are answered here
+  size_t sent_whole_ = 0;    // bytes of requests_ that belong to them
+  size_t sent_bytes_ = 0;    // bytes of requests_ that were sent; more than sent_whole_ within a command
 
   Transaction front_;      // behind what was answered
   Transaction tail_;       // behind everything in the queue
   QueuedCommands queued_;  // of front_
   Settings settings_;
-  ReplayState replay_;
-  std::string local_replies_;
-  std::string_view replacement_;
-  std::string protocol_error_;
-  std::string name_reply_;
+  ByteQueue local_replies_;
+  // Most clients never have any of these.
+  std::unique_ptr<ReplayState> replay_;  // null: done
+  std::unique_ptr<std::string> replacement_;
+  std::unique_ptr<std::string> protocol_error_;
 
   // While a demoted server still answers what was in flight: commands of the queue whose replies have come. They wait
   // at the front of the queue to be sent again.

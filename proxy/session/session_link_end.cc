@@ -13,7 +13,7 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
   const size_t refused = was_demoted ? refused_ : 0;
   link_up_ = on_lane_ = demoted_ = keeps_own_ = false;
   refused_ = 0;
-  replay_ = {};
+  replay_.reset();
   if (broken_) return false;
   if (awaits_end() || (protocol_error_told_ && end == LinkEnd::kCrashed)) {
     finished_ = true;

@@ -104,7 +104,7 @@ ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
     if (IsConfirmation(*word)) return Confirm(head, *word);
     if (head.type == '>' || IsMessage(*word)) return {ReplyAction::kRelay};
   }
-  if (!replay_.done()) return JudgeReplay(head);
+  if (replay_) return JudgeReplay(head);
   // Nothing was asked: the server says why it closes the connection ("-ERR max number of clients reached"). The close
   // follows, and the next command tries again.
   if (sent_ == 0) return {ReplyAction::kSwallow};
@@ -114,15 +114,16 @@ ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
 
 // In RESP2, messages and confirmations are arrays like any other; only a subscriber gets them.
 bool Session::MayGetMessages() const {
-  return settings_.protocol() == resp::Protocol::kResp2 && (settings_.subscriptions() > 0 || replay_.channels > 0 ||
-                                                            (sent_ > 0 && IsSubscription(queue_.front().connection)));
+  return settings_.protocol() == resp::Protocol::kResp2 &&
+         (settings_.subscriptions() > 0 || (replay_ && replay_->channels > 0) ||
+          (sent_ > 0 && IsSubscription(queue_.front().connection)));
 }
 
 // One of the confirmations that a (UN)SUBSCRIBE brings, one per channel.
 ReplyDecision Session::Confirm(const ReplyHead& head, std::string_view kind) {
   if (!head.complete) return {ReplyAction::kNeedMore};
-  if (replay_.channels > 0) {
-    --replay_.channels;
+  if (replay_ && replay_->channels > 0) {
+    --replay_->channels;
     ContinueReplay();
     return {ReplyAction::kSwallow};
   }
@@ -151,13 +152,13 @@ ReplyDecision Session::Confirm(const ReplyHead& head, std::string_view kind) {
 
 ReplyDecision Session::JudgeReplay(const ReplyHead& head) {
   const bool is_error = IsErrorType(head.type);
-  const bool transaction = replay_.step == ReplayStep::kMulti || replay_.step == ReplayStep::kQueued;
+  const bool transaction = replay_->step == ReplayStep::kMulti || replay_->step == ReplayStep::kQueued;
   if (is_error && transaction && SaysNotLeading(head.error)) return {ReplyAction::kDropLink, true};
   // The user was deleted, lost a permission, or has another password here: the connection cannot be made the same.
   // (What cannot be queued here makes EXEC fail.)
-  if (is_error && (replay_.essential > 0 || replay_.replies == 0)) return {ReplyAction::kClose};
-  if (replay_.essential > 0) --replay_.essential;
-  if (replay_.replies > 0) --replay_.replies;
+  if (is_error && (replay_->essential > 0 || replay_->replies == 0)) return {ReplyAction::kClose};
+  if (replay_->essential > 0) --replay_->essential;
+  if (replay_->replies > 0) --replay_->replies;
   ContinueReplay();
   return {ReplyAction::kSwallow};
 }
@@ -165,15 +166,15 @@ ReplyDecision Session::JudgeReplay(const ReplyHead& head) {
 ReplyDecision Session::Replace(LocalReply reply) {
   Command stand_in;
   stand_in.local = reply;
-  replacement_ = LocalReplyText(stand_in);
+  replacement_ = std::make_unique<std::string>(LocalReplyText(stand_in));
   return {ReplyAction::kReplace};
 }
 
 // On a lane, whose name is the last one that any of its clients has given it.
 ReplyDecision Session::ReplaceName() {
   const std::string_view name = settings_.name();
-  name_reply_ = name.empty() ? std::string(resp::NullReply(settings_.protocol())) : resp::BulkReply(name);
-  replacement_ = name_reply_;
+  replacement_ = std::make_unique<std::string>(name.empty() ? std::string(resp::NullReply(settings_.protocol()))
+                                                            : resp::BulkReply(name));
   return {ReplyAction::kReplace};
 }
 

@@ -112,16 +112,4 @@ Passage Advance(Transaction& transaction, ConnectionCommand command, resp::Refus
   }
 }
 
-void QueuedCommands::Clear() {
-  // Of small ones the room stays, for clients that run transaction by transaction.
-  constexpr size_t kRoom = 256;
-  if (requests_.capacity() > kRoom) {
-    std::string().swap(requests_);
-  } else {
-    requests_.clear();
-  }
-  count_ = 0;
-  whole_ = false;
-}
-
 }  // namespace hive::proxy

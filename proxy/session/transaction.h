@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -79,27 +80,31 @@ inline constexpr size_t kKeptTransactionBytes = 256 * 1024;
 class QueuedCommands {
  public:
   // MULTI was answered.
-  void Begin() { whole_ = true; }
+  void Begin() { kept_ = std::make_unique<Kept>(); }
   // A command was queued.
   void Add(std::string_view request) {
-    if (!whole_) return;
-    if (requests_.size() + request.size() > kKeptTransactionBytes) return Clear();
-    requests_ += request;
-    ++count_;
+    if (!kept_) return;
+    if (memory() + request.size() > kKeptTransactionBytes) return Clear();
+    kept_->requests += request;
+    ++kept_->count;
   }
   // The transaction is over, or cannot be queued again.
-  void Clear();
+  void Clear() { kept_.reset(); }
 
   // Whether they are all there.
-  bool whole() const { return whole_; }
-  std::string_view requests() const { return requests_; }
-  uint32_t count() const { return count_; }
-  size_t memory() const { return requests_.size(); }
+  bool whole() const { return kept_ != nullptr; }
+  // Requires whole().
+  std::string_view requests() const { return kept_->requests; }
+  uint32_t count() const { return kept_->count; }
+  // In bytes.
+  size_t memory() const { return kept_ ? kept_->requests.size() : 0; }
 
  private:
-  std::string requests_;
-  uint32_t count_ = 0;
-  bool whole_ = false;
+  struct Kept {
+    std::string requests;
+    uint32_t count = 0;
+  };
+  std::unique_ptr<Kept> kept_;
 };
 
 }  // namespace hive::proxy

@@ -89,6 +89,7 @@ void LeaderProbe::Finish() {
   running_ = false;
   retry_.Stop();
   timeout_.Stop();
+  std::string().swap(received_);  // of COMMAND's reply 100 KiB
   if (link_) link_->Close();
 }
 

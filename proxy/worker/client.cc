@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "common/app/log.h"
 #include "common/net/clock.h"
@@ -15,7 +16,9 @@
 
 namespace hive::proxy {
 
-Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {}
+Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {
+  if (loop_.acks() != nullptr) confirmed_ = std::make_unique<Confirmed>(*this);
+}
 
 bool Client::Start() {
   SetKeepAlive(socket_);
@@ -31,7 +34,7 @@ void Client::Close() {
   closed_ = true;
   if (link_) link_->Close();
   if (lane_ != nullptr) LeaveLane();
-  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
+  if (confirmed_) loop_.acks()->Leave(*confirmed_);
   loop_.poller().Remove(socket_, this);
   socket_.Close();
   loop_.memory().Account(accounted_, {});
@@ -120,50 +123,63 @@ std::optional<bool> Client::AskWhetherItMust() {
   return MustAuthenticate();
 }
 
+// The loop's between two commands; of its own from the beginning of one that has not come in full to its end.
+resp::RequestScanner& Client::requests() { return requests_ ? *requests_ : loop_.request_scanner(); }
+
+resp::RequestStatus Client::ScanRequest(std::string_view bytes, bool authentication_required) {
+  resp::RequestScanner& scanner = requests();
+  scanner.set_limits(loop_.request_limits());
+  scanner.set_authentication_required(authentication_required);
+  const resp::RequestStatus status = scanner.Scan(bytes);
+  if (status != resp::RequestStatus::kCommand && !requests_) {
+    requests_ = std::make_unique<resp::RequestScanner>(std::exchange(scanner, resp::RequestScanner()));
+  }
+  return status;
+}
+
 // Takes commands from the front of `bytes`; returns how many bytes need not be kept.
 size_t Client::Parse(std::string_view bytes) {
   size_t at = 0;
-  requests_.set_limits(loop_.request_limits());
   const resp::CommandTable& commands = loop_.commands();
   const bool memory_left = loop_.memory().may_hold();
   const Instant now = loop_.now();
   visitor_.authenticates = visitor_.authenticates && !session_.idle();
   std::optional<bool> must_authenticate = MustAuthenticate();
-  requests_.set_authentication_required(must_authenticate.value_or(false));
   visitor_.asks = false;
   while (at < bytes.size() && !session_.last_command_taken() && !discards()) {
     const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
     if (body == BodyState::kWaiting || body_ends_ || !body_.empty()) break;
     const std::string_view rest = bytes.substr(at);
-    resp::RequestStatus status = requests_.Scan(rest);
-    if (!must_authenticate && requests_.exceeds_unauthenticated() && body == BodyState::kNone) {
+    resp::RequestStatus status = ScanRequest(rest, must_authenticate.value_or(false));
+    if (!must_authenticate && requests().exceeds_unauthenticated() && body == BodyState::kNone) {
       must_authenticate = AskWhetherItMust();
       if (visitor_.asks) return at;
       if (must_authenticate.value_or(false)) {
-        requests_ = resp::RequestScanner(loop_.request_limits());
-        requests_.set_authentication_required(true);
-        status = requests_.Scan(rest);
+        requests_.reset();
+        status = ScanRequest(rest, true);
       }
     }
     switch (status) {
       case resp::RequestStatus::kCommand: {
-        const size_t size = requests_.size();
+        const size_t size = requests().size();
         if (body != BodyState::kNone) {
           body_ends_ = true;
           RelayBody(body == BodyState::kSending ? rest.substr(0, size) : std::string_view());
           if (closed_) return 0;
-        } else if (const resp::CommandRule* rule = must_authenticate ? commands.Find(requests_.name(rest)) : nullptr;
+        } else if (const resp::CommandRule* rule = must_authenticate ? commands.Find(requests().name(rest)) : nullptr;
                    rule != nullptr && rule->plain && memory_left &&
                    session_.AddPlain(rest.substr(0, size), rule->facts.effect, now)) {
           // Nothing else is to be known of it.
         } else {
-          Take(requests_.request(rest), must_authenticate, memory_left);
+          Take(requests().request(rest), must_authenticate, memory_left);
         }
         at += size;
+        requests_.reset();
         break;
       }
       case resp::RequestStatus::kEmpty:
-        at += requests_.size();
+        at += requests_->size();
+        requests_.reset();
         break;
       case resp::RequestStatus::kIncomplete: {
         size_t consumed = 0;
@@ -174,7 +190,7 @@ size_t Client::Parse(std::string_view bytes) {
         break;
       }
       case resp::RequestStatus::kError:
-        session_.AddProtocolError(resp::ErrorReply(requests_.error()), rest, loop_.now());
+        session_.AddProtocolError(resp::ErrorReply(requests_->error()), rest, loop_.now());
         return bytes.size();
     }
   }
@@ -195,7 +211,6 @@ void Client::Take(const resp::Request& request, std::optional<bool>& must_authen
   if (facts.connection == resp::ConnectionCommand::kAuth || facts.connection == resp::ConnectionCommand::kHello) {
     visitor_.authenticates = true;
     must_authenticate = MustAuthenticate();
-    requests_.set_authentication_required(false);
   }
   session_.Add(request, facts, memory_left || session_.MaySendAtOnce(facts, gates()), loop_.now());
 }
@@ -204,9 +219,9 @@ void Client::Take(const resp::Request& request, std::optional<bool>& must_authen
 bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
   const BodyState body = session_.body_begun() ? session_.body(gates()) : BodyState::kNone;
   if (body == BodyState::kNone) {
-    if (requests_.known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
-    const resp::Request head = requests_.request(rest);
-    const bool name_is_huge = head.arguments_seen() == 0 && requests_.known_size() >= kStreamBytes;
+    if (requests_->known_size() < kStreamBytes && rest.size() < kStreamBytes) return false;
+    const resp::Request head = requests_->request(rest);
+    const bool name_is_huge = head.arguments_seen() == 0 && requests_->known_size() >= kStreamBytes;
     if (head.arguments_seen() == 0 && !name_is_huge) return false;
     // No command has such a name: what is unknown counts as a write.
     const resp::CommandFacts facts = name_is_huge ? resp::CommandFacts{} : loop_.commands().Classify(head);
@@ -216,11 +231,11 @@ bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
     if (!closed_) SendCommands();  // then its turn may be now
     return !closed_;
   }
-  const size_t known = std::min<uint64_t>(requests_.known_size(), rest.size());
+  const size_t known = std::min<uint64_t>(requests_->known_size(), rest.size());
   if (known == 0) return false;
   if (body == BodyState::kSending) RelayBody(rest.substr(0, known));
   if (closed_) return false;
-  requests_.Release(known);
+  requests_->Release(known);
   *consumed = known;
   return false;
 }
@@ -266,15 +281,11 @@ void Client::FlushToClient() {
 }
 
 void Client::EmitLocalReplies() {
-  std::string& replies = session_.local_replies();
+  ByteQueue& replies = session_.local_replies();
   if (replies.empty()) return;
-  ToClient(replies);
+  ToClient(replies.view());
   boundary_ = taken_ + to_client_.size();
-  if (replies.capacity() > ByteQueue::kKeptWhenEmpty) {
-    std::string().swap(replies);
-  } else {
-    replies.clear();
-  }
+  replies.Clear();
 }
 
 bool Client::waiting() const {
@@ -314,13 +325,11 @@ void Client::EndOverdue(Instant now) {
   Close();
 }
 
-void Client::ShedIfIdle(Instant now) {
-  if (closed_ || now - last_heard_ < kIdleBeforeShed) return;
-  session_.Shed();
-  unparsed_.Shed();
-  unjudged_.Shed();
-  to_client_.Shed();
-  body_.Shed();
+bool Client::ShedIfIdle(Instant now) {
+  if (closed_ || now - last_heard_ < kIdleBeforeShed) return false;
+  bool shed = session_.Shed();
+  for (ByteQueue* queue : {&unparsed_, &unjudged_, &to_client_, &body_}) shed = queue->Shed() || shed;
+  return shed;
 }
 
 void Client::Part(DrainStage stage) {

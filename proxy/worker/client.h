@@ -35,7 +35,7 @@ namespace hive::proxy {
 
 class EventLoop;
 
-class Client final : private Poller::Handler, private Link::Owner, private Lane::Rider, private WriteAcks::Waiter {
+class Client final : private Poller::Handler, private Link::Owner, private Lane::Rider {
  public:
   Client(EventLoop& loop, Fd socket);
   Client(const Client&) = delete;
@@ -61,8 +61,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   // kQuietBeforeEnd, or, if it never is, behind what it has sent by now.
   void Part(DrainStage stage);
 
-  // Gives back what it keeps for its next commands, if it has not sent any for kIdleBeforeShed.
-  void ShedIfIdle(Instant now);
+  // Gives back what it keeps for its next commands, if it has not sent any for kIdleBeforeShed. False: it keeps
+  // nothing, or is in use.
+  bool ShedIfIdle(Instant now);
 
   // Whether it keeps memory that others lack, though it could give it back: it does not read, or not send the rest of a
   // command.
@@ -87,6 +88,29 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   // Why replies that have come are kept: at their front is a write's.
   enum class Withheld : uint8_t { kNo, kForLease, kForAcks };
 
+  // --write-acks: how far replicas have been asked about the connection's replies, in bytes of what came on it.
+  class Confirmed final : public WriteAcks::Waiter {
+   public:
+    explicit Confirmed(Client& client) : client_(client) {}
+    void OnAckRoundBegins() override { in_round_ = judged_ + client_.unjudged_.size(); }
+    void OnAckRoundEnds(const AckResult& result) override;
+
+    void Judged(size_t bytes) { judged_ += bytes; }
+    // Whether they have been asked about the reply that begins `ahead` bytes behind what was judged.
+    bool Covers(size_t ahead) const { return judged_ + ahead < covered_; }
+    // What they said.
+    const AckResult& result() const { return result_; }
+    // Another connection.
+    void Forget() { judged_ = in_round_ = covered_ = 0; }
+
+   private:
+    Client& client_;
+    uint64_t judged_ = 0;  // in front of Client::unjudged_
+    uint64_t in_round_ = 0;
+    uint64_t covered_ = 0;
+    AckResult result_;
+  };
+
   // --- the client's side: client.cc
   void OnReady(uint32_t ready) override;
   void OnReadable();
@@ -97,6 +121,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   std::optional<bool> MustAuthenticate() const;
   std::optional<bool> AskWhetherItMust();
   bool ParseIncomplete(std::string_view rest, size_t* consumed);
+  resp::RequestScanner& requests();
+  resp::RequestStatus ScanRequest(std::string_view bytes, bool authentication_required);
   void RelayBody(std::string_view bytes);
   void ToClient(std::string_view bytes);
   void FlushToClient();
@@ -135,13 +161,14 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void TakeReplies(std::string_view bytes);
   void RelayKept();
   size_t Relay(std::string_view bytes);
+  resp::ReplyScanner& replies();
+  resp::ReplyStatus ScanReply(std::string_view bytes);
+  void NoteJudged(size_t bytes);
   struct Run;
   bool RelayRun(Run& run);
   bool RelayWhole(Run& run);
   bool RelayPart(Run& run);
   Confirmation ConfirmationOf(const Run& run) const;
-  void OnAckRoundBegins() override { in_round_ = judged_ + unjudged_.size(); }
-  void OnAckRoundEnds(const AckResult& result) override;
   bool Obey(Run& run, ReplyDecision decision, size_t size);
 
   void Settle();
@@ -158,46 +185,41 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
 
   EventLoop& loop_;
   Fd socket_;
+  uint32_t interest_ = 0;
   Session session_;
   std::unique_ptr<Link> link_;
   Lane* lane_ = nullptr;                 // never both
   Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them; or unfit for one
   uint32_t lane_window_ = kFirstOnLane;  // commands that may be in flight on a lane
-  Visitor visitor_;
   uint32_t reply_size_ = 0;  // bytes of a reply of late, on the average: how many may be in flight on a lane
+  Visitor visitor_;
 
-  resp::RequestScanner requests_;
-  ByteQueue unparsed_;      // the beginning of a command, or commands that must wait behind a streamed one
-  ByteQueue body_;          // of a streamed command, on its way to the link
-  bool body_ends_ = false;  // ... and that is all of it
-
-  resp::ReplyScanner replies_;
-  uint64_t judged_ = 0;                               // bytes of the link's stream in front of unjudged_
-  ByteQueue unjudged_;                                // the beginning of a reply, or replies that are withheld
-  ReplyAction part_action_ = ReplyAction::kNeedMore;  // of the reply that has come in part; kNeedMore: none
-
-  // --write-acks. A reply that begins before covered_ has been asked about, with this result.
-  uint64_t in_round_ = 0;
-  uint64_t covered_ = 0;
-  AckResult acks_;
-  Withheld withheld_ = Withheld::kNo;
-  bool link_proven_ = false;     // it came to be when nothing spoke against what listens there
-  bool link_is_former_ = false;  // to the redis of a leader that has handed over: nothing new is sent on it
-
+  // Of its own only in the middle of a command or of a reply; null: the loop's.
+  std::unique_ptr<resp::RequestScanner> requests_;
+  std::unique_ptr<resp::ReplyScanner> replies_;
+  ByteQueue unparsed_;  // the beginning of a command, or commands that must wait behind a streamed one
+  ByteQueue body_;      // of a streamed command, on its way to the link
+  ByteQueue unjudged_;  // the beginning of a reply, or replies that are withheld
   ByteQueue to_client_;
+  std::unique_ptr<Confirmed> confirmed_;  // null without --write-acks
+
   uint64_t taken_ = 0;     // bytes that the client's socket took
   uint64_t boundary_ = 0;  // where in that stream the last whole reply ends
-  Instant last_taken_{};
-
-  Instant half_closed_at_{};
-  MemoryShare accounted_;
-  Instant large_since_{};  // when that became more than kSmallShare
-  uint32_t interest_ = 0;
-  bool half_closed_ = false;  // the client sends no more
-  bool peer_told_ = false;    // ... which is known from kPeerClosed, before it was read
-  DrainStage parting_ = DrainStage::kServing;
   uint64_t taken_before_parting_ = 0;
+  Instant last_taken_{};
   Instant last_heard_{};  // when it connected, or last sent something
+  Instant half_closed_at_{};
+  Instant large_since_{};  // when accounted_ became more than kSmallShare
+  MemoryShare accounted_;
+
+  ReplyAction part_action_ = ReplyAction::kNeedMore;  // of the reply that has come in part; kNeedMore: none
+  Withheld withheld_ = Withheld::kNo;
+  DrainStage parting_ = DrainStage::kServing;
+  bool body_ends_ = false;       // what is in body_ is all of the rest of it
+  bool link_proven_ = false;     // it came to be when nothing spoke against what listens there
+  bool link_is_former_ = false;  // to the redis of a leader that has handed over: nothing new is sent on it
+  bool half_closed_ = false;     // the client sends no more
+  bool peer_told_ = false;       // ... which is known from kPeerClosed, before it was read
   bool ceases_ = false;
   bool parted_ = false;  // half-closed from here
   bool closed_ = false;

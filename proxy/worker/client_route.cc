@@ -113,7 +113,7 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
   }
   const bool awaited_confirmation = withheld_ == Withheld::kForAcks;
   ForgetReplies();
-  if (loop_.acks() != nullptr) loop_.acks()->Leave(*this);
+  if (confirmed_) loop_.acks()->Leave(*confirmed_);
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
   if (!session_.LinkEnded(end, last_answer, loop_.now(), held_oldest)) {
     LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
@@ -129,11 +129,11 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
 
 // What was received on the connection before.
 void Client::ForgetReplies() {
-  replies_ = {};
+  replies_.reset();
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;
   withheld_ = Withheld::kNo;
-  judged_ = in_round_ = covered_ = 0;
+  if (confirmed_) confirmed_->Forget();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ bool Client::RelayPlain(std::string_view bytes, uint32_t replies) {
   const bool may_confirm =
       loop_.acks() == nullptr && (is_former() ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes());
   if (!session_.AnsweredPlainly(replies, may_confirm)) return false;
-  judged_ += bytes.size();
+  NoteJudged(bytes.size());
   ToClient(bytes);
   boundary_ = taken_ + to_client_.size();
   return true;

@@ -139,7 +139,7 @@ void Client::TakeReplies(std::string_view bytes) {
     unjudged_.Append(bytes);
   } else if (unjudged_.empty()) {
     const size_t used = Relay(bytes);
-    judged_ += used;
+    NoteJudged(used);
     if (!closed_ && connected() && used < bytes.size()) unjudged_.Append(bytes.substr(used));
   } else {
     unjudged_.Append(bytes);
@@ -155,8 +155,24 @@ void Client::TakeReplies(std::string_view bytes) {
 void Client::RelayKept() {
   const size_t used = Relay(unjudged_.view());
   if (closed_ || !connected()) return;
-  judged_ += used;
+  NoteJudged(used);
   unjudged_.Consume(used);
+}
+
+// The loop's between two replies; of its own from the beginning of one to its end.
+resp::ReplyScanner& Client::replies() { return replies_ ? *replies_ : loop_.reply_scanner(); }
+
+resp::ReplyStatus Client::ScanReply(std::string_view bytes) {
+  resp::ReplyScanner& scanner = replies();
+  const resp::ReplyStatus status = scanner.Scan(bytes);
+  if (status != resp::ReplyStatus::kReply && !replies_) {
+    replies_ = std::make_unique<resp::ReplyScanner>(std::exchange(scanner, resp::ReplyScanner()));
+  }
+  return status;
+}
+
+void Client::NoteJudged(size_t bytes) {
+  if (confirmed_) confirmed_->Judged(bytes);
 }
 
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
@@ -165,16 +181,17 @@ size_t Client::Relay(std::string_view bytes) {
   bool more = true;
   while (more && run.at < bytes.size()) {
     const std::string_view rest = bytes.substr(run.at);
-    switch (replies_.Scan(rest)) {
+    switch (ScanReply(rest)) {
       case resp::ReplyStatus::kReply:
         more = RelayWhole(run);
+        replies_.reset();
         break;
       case resp::ReplyStatus::kIncomplete:
         more = RelayPart(run);
         break;
       case resp::ReplyStatus::kError:
         LogWarning("client", "its link is cut: the server does not speak RESP",
-                   {{"why", replies_.error()}, {"redis", ToString(loop_.leader().redis)}});
+                   {{"why", replies_->error()}, {"redis", ToString(loop_.leader().redis)}});
         EndLink(LinkEnd::kCrashed);
         more = false;
         break;
@@ -195,14 +212,14 @@ bool Client::RelayRun(Run& run) {
 
 bool Client::RelayWhole(Run& run) {
   const std::string_view rest = run.bytes.substr(run.at);
-  const size_t size = replies_.size();
+  const size_t size = replies().size();
   if (part_action_ != ReplyAction::kNeedMore) {
     const ReplyAction action = std::exchange(part_action_, ReplyAction::kNeedMore);
     session_.ReplyEnded();
     if (action == ReplyAction::kRelay) run.boundary = run.at + size;
     return Obey(run, {OfTheRest(action)}, size);
   }
-  const resp::Reply reply = replies_.reply(rest);
+  const resp::Reply reply = replies().reply(rest);
   const ReplyHead head{reply.type(), reply.bytes(), reply.error(), true};
   const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
   if (decision.action == ReplyAction::kRelay) run.boundary = run.at + size;
@@ -211,13 +228,13 @@ bool Client::RelayWhole(Run& run) {
 
 bool Client::RelayPart(Run& run) {
   const std::string_view rest = run.bytes.substr(run.at);
-  const size_t known = std::min<uint64_t>(replies_.known_size(), rest.size());
+  const size_t known = std::min<uint64_t>(replies_->known_size(), rest.size());
   if (part_action_ == ReplyAction::kNeedMore) {
-    if (lane_ != nullptr && replies_.known_size() > kLargestOnLane && session_.MayAskAgain()) {
+    if (lane_ != nullptr && replies_->known_size() > kLargestOnLane && session_.MayAskAgain()) {
       if (RelayRun(run)) MoveToOwnLink();
       return false;
     }
-    const ReplyHead head{replies_.type(), rest, {}, false};
+    const ReplyHead head{replies_->type(), rest, {}, false};
     const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
     switch (decision.action) {
       case ReplyAction::kRelay:
@@ -233,23 +250,24 @@ bool Client::RelayPart(Run& run) {
   } else {
     Obey(run, {OfTheRest(part_action_)}, known);
   }
-  if (!closed_ && connected() && part_action_ != ReplyAction::kNeedMore && known > 0) replies_.Release(known);
+  if (!closed_ && connected() && part_action_ != ReplyAction::kNeedMore && known > 0) replies_->Release(known);
   return false;  // the rest is still to come
 }
 
 // Of the reply that begins at run.at, if it is a write's.
 Confirmation Client::ConfirmationOf(const Run& run) const {
-  const bool asked = judged_ + run.at < covered_;
-  if (!run.lease) return asked && !acks_.given ? Confirmation::kNeither : Confirmation::kNoLease;
-  if (loop_.acks() == nullptr) return Confirmation::kGiven;
+  if (!confirmed_) return run.lease ? Confirmation::kGiven : Confirmation::kNoLease;
+  const bool asked = confirmed_->Covers(run.at);
+  const bool given = confirmed_->result().given;
+  if (!run.lease) return asked && !given ? Confirmation::kNeither : Confirmation::kNoLease;
   if (!asked) return Confirmation::kAwaited;
-  return acks_.given ? Confirmation::kGiven : Confirmation::kTooFew;
+  return given ? Confirmation::kGiven : Confirmation::kTooFew;
 }
 
-void Client::OnAckRoundEnds(const AckResult& result) {
+void Client::Confirmed::OnAckRoundEnds(const AckResult& result) {
   covered_ = in_round_;
-  acks_ = result;
-  Resume();
+  result_ = result;
+  client_.Resume();
 }
 
 // Does as was decided with the next `size` bytes. False: stop here.
@@ -265,7 +283,7 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       if (!RelayRun(run)) return false;
       if (decision.action == ReplyAction::kReplace) ToClient(session_.replacement());
       if (decision.action == ReplyAction::kUnconfirmed) {
-        ToClient(resp::UnconfirmedReply(acks_.confirmed, loop_.options().write_acks));
+        ToClient(resp::UnconfirmedReply(confirmed_->result().confirmed, loop_.options().write_acks));
       }
       if (closed_) return false;
       run.at += size;
@@ -277,11 +295,11 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       withheld_ = run.lease ? Withheld::kForAcks : Withheld::kForLease;
       // Without a lease replicas are asked all the same, once: a client need not wait for the lease to be told that
       // they do not confirm.
-      if (loop_.acks() == nullptr || judged_ + run.at < covered_) return false;
+      if (!confirmed_ || confirmed_->Covers(run.at)) return false;
       if (is_former()) {
-        loop_.acks()->JoinFormer(*this);
+        loop_.acks()->JoinFormer(*confirmed_);
       } else {
-        loop_.acks()->Join(*this);
+        loop_.acks()->Join(*confirmed_);
       }
       return false;
     case ReplyAction::kDropLink:

@@ -178,7 +178,10 @@ void EventLoop::AddClient(Fd socket) {
 }
 
 void EventLoop::ShedIdle() {
-  for (const std::unique_ptr<Client>& client : clients_) client->ShedIfIdle(now());
+  size_t shed = 0;
+  for (const std::unique_ptr<Client>& client : clients_) shed += client->ShedIfIdle(now()) ? 1 : 0;
+  // What many have given back lies scattered: the allocator would keep it from the rest of the container.
+  if (shed >= kManyShed) ::malloc_trim(0);
   if (!clients_.empty()) shed_.StartIn(kIdleBeforeShed);
 }
 
@@ -207,8 +210,7 @@ void EventLoop::BeforeSleep() {
 
 void EventLoop::OnCrowdedTick() {
   if (memory_.crowded()) return MakeRoom(/*only_who_keeps_it=*/true);
-  // What many have given back lies scattered: the allocator would keep it from the rest of the container.
-  ::malloc_trim(0);
+  ::malloc_trim(0);  // as in ShedIdle
 }
 
 // Closes clients until there is room again.

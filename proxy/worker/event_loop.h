@@ -17,6 +17,8 @@
 #include "common/net/poller.h"
 #include "proxy/leader/leader_view.h"
 #include "proxy/resp/command_facts.h"
+#include "proxy/resp/reply_scanner.h"
+#include "proxy/resp/request_scanner.h"
 #include "proxy/session/seen_scripts.h"
 #include "proxy/session/session.h"
 #include "proxy/session/settings.h"
@@ -56,6 +58,10 @@ class EventLoop final : private Lane::Host {
   const WorkerOptions& options() const { return options_; }
   // A buffer that is free between two calls of a handler: nobody's bytes stay in it.
   std::span<char> read_buffer() { return read_buffer_; }
+  // For clients that are between two commands, or two replies; between two calls of a handler they are in the middle of
+  // none.
+  resp::RequestScanner& request_scanner() { return request_scanner_; }
+  resp::ReplyScanner& reply_scanner() { return reply_scanner_; }
   const resp::CommandTable& commands() const { return *commands_; }
   // As of the leader's redis.
   const resp::RequestLimits& request_limits() const { return request_limits_; }
@@ -148,6 +154,8 @@ class EventLoop final : private Lane::Host {
   SharedCounters& counters_;
   Poller poller_;
   std::vector<char> read_buffer_;
+  resp::RequestScanner request_scanner_;
+  resp::ReplyScanner reply_scanner_;
   std::shared_ptr<const resp::CommandTable> commands_;
   resp::RequestLimits request_limits_;
 

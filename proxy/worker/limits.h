@@ -57,6 +57,8 @@ inline constexpr Duration kOwnLinkLinger = Seconds(1);
 
 // Who has not sent anything for so long is small again. Looked at as often.
 inline constexpr Duration kIdleBeforeShed = Seconds(2);
+// When so many have become small at once, what they had is given back to the system.
+inline constexpr size_t kManyShed = 256;
 
 // A lane that no client has used for so long (twice this at most) is closed.
 inline constexpr Duration kLaneLinger = Seconds(10);

@@ -255,8 +255,8 @@ class Driver {
 
   // What the session says in the server's place, and whether it ends the client.
   void Collect() {
-    Hear(session_.local_replies());
-    session_.local_replies().clear();
+    Hear(session_.local_replies().view());
+    session_.local_replies().Clear();
     if (session_.broken() || session_.finished()) closed_ = true;
     if (session_.finished() && heard_ > 0 && said_[heard_ - 1].kind != Kind::kQuit) Fail("ended without QUIT");
   }

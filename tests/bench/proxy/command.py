@@ -178,7 +178,7 @@ def _memory(options, results, verdicts):
     with _hive(options, 1) as (hive, pod):
         competing = [MAKERS[name](pod) for name in options.only]
         competing += [contenders.further_hive_proxy(name, pod, folder, i) for i, (name, folder) in enumerate(options.also)]
-        samples = memory.measure(competing, clients, options.rounds, 0.1 if options.quick else 1.0)
+        samples = memory.measure(competing, clients, options.rounds, 0.1 if options.quick else 5.0)
     results["memory"] = [sample.record() for sample in samples]
     print_table(f"Memory of the proxy per idle client, {samples[0].clients} clients, {_times(options)}",
                 *report.memory_table(samples, verdicts))

@@ -39,7 +39,10 @@ class HandoverTest : public ProxyTest {
     EXPECT_EQ(Direct(from, {"REPLICAOF", "127.0.0.1", "1"}), "+OK\r\n");
     EXPECT_EQ(Info(to, "slave_repl_offset"), Info(from, "slave_repl_offset"));
     EXPECT_EQ(Direct(to, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
-    if (warning == Warning::kNone) watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
+    if (warning == Warning::kNone) {
+      watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
+      watch_->AwaitHeard();
+    }
     watch_->SetLeader(term, to, term);
     if (warning != Warning::kTimely) usleep(20000);  // proxies know the new leader before the old redis may answer
     EXPECT_EQ(Direct(from, {"CLIENT", "UNPAUSE"}), "+OK\r\n");

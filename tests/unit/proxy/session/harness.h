@@ -108,8 +108,8 @@ class Harness {
 
  private:
   void Collect() {
-    out += session.local_replies();
-    session.local_replies().clear();
+    out += session.local_replies().view();
+    session.local_replies().Clear();
   }
 };
 
