@@ -436,10 +436,11 @@ bool Session::ExpireHeld(Duration hold_timeout, Instant now) {
     queue_[i].size = 0;
   }
   if (body_ == BodyState::kWaiting) body_ = BodyState::kDiscarding;
+  // A transaction that the server holds must not go on without the commands that were dropped; and behind one of which
+  // it has the beginning, nothing would be understood as it was meant.
+  const bool end_link = link_up_ && (front_.open || front_.watching || demoted_ || sent_bytes_ > sent_whole_);
   requests_.Clear();
   sent_whole_ = sent_bytes_ = 0;
-  // A transaction that the server holds must not go on without the commands that were dropped.
-  const bool end_link = link_up_ && (front_.open || front_.watching || demoted_);
   tail_.lost = tail_.open || tail_.watching;
   demoted_ = false;
   refused_ = 0;

@@ -209,7 +209,7 @@ class Session {
   // --- holding ---
 
   // Answers what has waited unsent since before `now - hold_timeout` with an error. True: also end the link (with
-  // LinkEnd::kDemoted), since a transaction half held is open on it.
+  // LinkEnd::kDemoted), since a transaction half held is open on it, or a command half sent.
   [[nodiscard]] bool ExpireHeld(Duration hold_timeout, Instant now);
 
   bool has_unsent() const { return sent_ < queue_.size(); }
@@ -323,7 +323,7 @@ class Session {
   void RememberScript(const Command& command);
   void CheckOpaque();
 
-  bool Survives(const Command& command, bool oldest, LinkEnd end, bool stalled) const;
+  bool Survives(const Command& command, bool behind_multi, bool oldest, LinkEnd end, bool stalled) const;
   void Reclassify();
   void RebuildRequests(Instant now);
 

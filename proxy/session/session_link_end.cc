@@ -23,12 +23,14 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
     // Half a reply was relayed, half a request was sent, or the connection meant more than can be repeated.
     if (opaque_ || pinned_ || reply_begun_ || body_ == BodyState::kSending) return false;
     bool oldest = held_oldest;
+    bool behind_multi = false;
     for (size_t i = refused; i < sent_; ++i) {
       const Command& command = queue_[i];
       if (command.local != LocalReply::kNone) continue;
       const bool stalled = oldest && now - command.since >= kStoppedAnswering && last_answer < command.since;
-      if (!Survives(command, oldest, end, stalled)) return false;
+      if (!Survives(command, behind_multi, oldest, end, stalled)) return false;
       oldest = false;
+      if (command.connection == ConnectionCommand::kMulti) behind_multi = true;
     }
   }
   if ((front_.open || front_.watching) && !MayRepeatTransaction()) {
@@ -42,11 +44,13 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
   return true;
 }
 
-// Whether a command that was sent, and not answered, may be sent again.
-bool Session::Survives(const Command& command, bool oldest, LinkEnd end, bool stalled) const {
+// Whether a command that was sent, and not answered, may be sent again. `behind_multi`: neither was its MULTI, which
+// may have been refused (a user without that permission); then it was not queued, but executed.
+bool Session::Survives(const Command& command, bool behind_multi, bool oldest, LinkEnd end, bool stalled) const {
   if (command.streamed || command.pins || command.opaque) return false;
   // Queued, not executed: EXEC stands behind it, and decides for itself.
-  if (command.queued || command.connection == ConnectionCommand::kMulti || command.discard_instead) return true;
+  if (command.queued && !behind_multi) return true;
+  if (command.connection == ConnectionCommand::kMulti || command.discard_instead) return true;
   switch (command.connection) {
     case ConnectionCommand::kSubscribe:
     case ConnectionCommand::kPatternSubscribe:

@@ -105,9 +105,13 @@ ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
     if (head.type == '>' || IsMessage(*word)) return {ReplyAction::kRelay};
   }
   if (replay_) return JudgeReplay(head);
-  // Nothing was asked: the server says why it closes the connection ("-ERR max number of clients reached"). The close
-  // follows, and the next command tries again.
-  if (sent_ == 0) return {ReplyAction::kSwallow};
+  if (sent_ == 0) {
+    // To what is written in front of a WAIT that is itself still on its way; else nothing was asked: the server says
+    // why it closes the connection ("-ERR max number of clients reached"). The close follows, and the next command
+    // tries again.
+    if (sent_bytes_ > 0) queue_.front().preface_due = false;
+    return {ReplyAction::kSwallow};
+  }
   if (demoted_) return JudgeWhileDemoted(head);
   return JudgeFront(head, confirmation);
 }

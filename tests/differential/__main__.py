@@ -25,7 +25,6 @@ def arguments():
     parser.add_argument("--length", type=int, default=12, help="steps of a conversation")
     parser.add_argument("--only", help="names of scenes in streams.py, separated by commas")
     parser.add_argument("--without", default="", help="names of scenes to leave out")
-    parser.add_argument("--known-faults", action="store_true", help="also what is known to differ, though it should not (streams.py)")
     parser.add_argument("--threads", type=int, default=1, help="event loops of the proxy")
     parser.add_argument("--proxy-flag", action="append", default=[], help="passed on to hive-proxy")
     parser.add_argument("--shrink-seconds", type=float, default=40)
@@ -48,7 +47,7 @@ def run(options, out=sys.stdout):
         address = servers.redis if options.twice_direct else None
         only = options.only.split(",") if options.only else None
         while done < (1 if options.seed is not None else options.conversations) and time.monotonic() < end and found < options.most:
-            conversation = Conversation(first + done, options.length, only, options.without.split(","), options.known_faults)
+            conversation = Conversation(first + done, options.length, only, options.without.split(","))
             done += 1
             try:
                 difference = compare(redis, conversation, address=address)

@@ -56,9 +56,8 @@ class Commands:
     of their own. With `alone`, nobody else sends meanwhile, and what depends on all keys may be asked for; with `ordered`, nobody
     ever does, and their order, too."""
 
-    def __init__(self, rng, prefix="", alone=True, ordered=False, known_faults=False):
+    def __init__(self, rng, prefix="", alone=True, ordered=False):
         self.rng = rng
-        self.known_faults = known_faults
         self.ordered = ordered
         self.prefix = prefix
         self.alone = alone
@@ -384,7 +383,7 @@ class Commands:
     def connection(self):
         """What changes the meaning of the connection."""
         r = self.rng
-        if self.known_faults and r.random() < 0.05:
+        if r.random() < 0.05:
             return encode("CLIENT", "REPLY", r.choice(["SKIP", "ON", "x"]))
         channel = lambda: r.choice([self.prefix + "ch1", self.prefix + "ch2"])
         return encode(*r.choice([

@@ -112,7 +112,7 @@ class Judge(unittest.TestCase):
 class Proxy(unittest.TestCase):
     def test_conversations(self):
         options = argparse.Namespace(binaries=BINARIES, redis_server="redis-server", threads=1, proxy_flag=[], seed=None, first_seed=1, seconds=12,
-                                     conversations=120, length=12, only=None, without="", known_faults=False, shrink_seconds=15, most=1, twice_direct=False)
+                                     conversations=120, length=12, only=None, without="", shrink_seconds=15, most=1, twice_direct=False)
         self.assertEqual(run(options), 0)
 
 

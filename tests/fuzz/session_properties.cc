@@ -163,7 +163,10 @@ class Driver {
       gates_ = {true, true, true};
     }
     if (closed_) return;
-    if (!session_.idle()) Fail("something is under way for ever");
+    if (!session_.idle()) {
+      Fail("something is under way for ever: " + std::to_string(said_.size()) + " commands, " + std::to_string(heard_) +
+           " replies, in flight " + std::to_string(session_.in_flight()));
+    }
     if (heard_ != said_.size()) {
       Fail(std::to_string(said_.size()) + " commands, " + std::to_string(heard_) + " replies");
     }
@@ -526,7 +529,7 @@ class Driver {
     }
     std::string reply = "*" + std::to_string(queued.size()) + "\r\n";
     for (const int each : queued) reply += Ran(each);
-    Answer(reply, !writes.empty());
+    Answer(reply, true);  // to the session any transaction is a write
   }
 
   void EndMulti() {
@@ -550,7 +553,7 @@ class Driver {
         Hear(session_.replacement());
         return true;
       case ReplyAction::kUnconfirmed:
-        if (!answer.of_write) Fail("unconfirmed, and no write");
+        if (!answer.of_write) Fail("unconfirmed, and no write: " + answer.bytes);
         Hear("-UNCONFIRMED\r\n");
         return true;
       case ReplyAction::kWithhold:

@@ -153,6 +153,19 @@ TEST(NewCommand, ExecThatTimedOutEndsTheLinkOnWhichItsTransactionIsOpen) {
   EXPECT_EQ(h.Sent(), "GET k\r\n");
 }
 
+TEST(NewCommand, HalfSentThatTimedOutEndsTheLinkThatHasItsBeginning) {
+  Harness h;
+  h.Client("SET k v\r\n");
+  h.session.Sent(4, h.now);
+  h.Pass(Seconds(10));
+  EXPECT_TRUE(h.session.ExpireHeld(Seconds(10), h.now));
+  EXPECT_TRUE(h.Out().starts_with("-MASTERDOWN"));
+  EXPECT_TRUE(h.End(LinkEnd::kDemoted));
+  h.Client("GET k\r\n");
+  h.Link();
+  EXPECT_EQ(h.Sent(), "GET k\r\n");
+}
+
 TEST(NewCommand, BeyondTheMemoryThatIsLeftIsAnsweredAtOnce) {
   Harness h;
   h.End(LinkEnd::kCrashed);
@@ -510,6 +523,14 @@ TEST(Hold, IsWorthWaitingForOnlyWhileRepliesAreDue) {
 
 // --- MULTI and WATCH ---
 
+// A user may lack the permission: then what stands behind it was executed at once.
+TEST(Transaction, WritesBehindAMultiThatWasNotAnsweredMayHaveBeenExecuted) {
+  Harness h;
+  h.Client("MULTI\r\nINCR k\r\n");
+  EXPECT_EQ(h.Sent(), "MULTI\r\nINCR k\r\n");
+  EXPECT_FALSE(h.End(LinkEnd::kCrashed));
+}
+
 constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 
 TEST(Transaction, OpenIsQueuedOnceMoreAndTheClientHearsNothingTwice) {
@@ -729,16 +750,6 @@ TEST(Transaction, UnwatchMakesItFreeAgain) {
   h.Client("UNWATCH\r\nMULTI\r\nEXEC\r\n");
   h.Link();
   EXPECT_EQ(h.Sent(), "UNWATCH\r\nMULTI\r\nEXEC\r\n");
-}
-
-TEST(Transaction, InFlightWithoutExecWasNotExecutedAndIsSentAgain) {
-  Harness h;
-  h.Client("MULTI\r\nINCR k\r\n");
-  h.Sent();
-  ASSERT_TRUE(h.End(LinkEnd::kCrashed));
-  h.Client("EXEC\r\n");
-  h.Link();
-  EXPECT_EQ(h.Sent(), "MULTI\r\nINCR k\r\nEXEC\r\n");
 }
 
 TEST(Transaction, ExecInFlightCloses) {
@@ -1007,6 +1018,18 @@ TEST(Wait, WaitsForNoConfirmationOfItsOwn) {
     EXPECT_TRUE(h.Server(":0\r\n:0\r\n", confirmation));
     EXPECT_EQ(h.Out(), ":0\r\n");
   }
+}
+
+TEST(Wait, OfWhichOnlyWhatStandsInFrontHasBeenSentKeepsItsReply) {
+  Harness h;
+  h.Client("WAIT 1 100\r\nGET k\r\n");
+  const std::string_view all = h.session.ToSend(Harness::kOpen);
+  h.session.Sent(all.find("WAIT"), h.now);
+  EXPECT_TRUE(h.Server(":0\r\n"));  // SPUBLISH's
+  EXPECT_EQ(h.Out(), "");
+  h.Sent();
+  h.Server(":1\r\n$1\r\nv\r\n");
+  EXPECT_EQ(h.Out(), ":1\r\n$1\r\nv\r\n");
 }
 
 TEST(Wait, StandsAloneWhereRepliesMustBeCounted) {
