@@ -203,8 +203,9 @@ void Session::BodyEnded(Instant now) {
 
 bool Session::MayPass(const Command& command, const Gates& gates) const {
   if (!gates.leader || gates.writes) return gates.leader;
-  // Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write.
-  if (command.queued || command.discard_instead) return true;
+  // Within MULTI a command is only queued, which writes nothing: it is EXEC that waits for the right to write. (Behind
+  // one that the server refused it would be executed.)
+  if (command.discard_instead || (command.queued && multis_in_flight_ == 0)) return true;
   // What is read while leadership moves may be what the new leader has overwritten already, for another proxy's client.
   if (!gates.reads) return false;
   // A transaction begun now could not end here, and would be lost with the leadership that is about to move.
@@ -269,6 +270,7 @@ void Session::EmitDueReplies() {
 
 void Session::PopFront() {
   const size_t size = queue_.front().size;
+  if (IsSentMulti(queue_.front())) --multis_in_flight_;
   if (size > 0) {
     requests_.Consume(size);
     sent_whole_ -= size;
@@ -383,6 +385,7 @@ uint32_t Session::Sent(size_t bytes, Instant now) {
     if (command.streamed || sent_whole_ + command.size > sent_bytes_) break;
     sent_whole_ += command.size;
     command.since = now;
+    if (IsSentMulti(command)) ++multis_in_flight_;
     if (command.own) own_needed_at_ = now;
     ++commands;
   }

@@ -316,6 +316,11 @@ class Session {
   ReplyDecision ReplaceName();
   ReplyAction DropLinkWhenAllRefused();
   static bool IsWait(const Command& command);
+  // Of a command that was sent.
+  static bool IsSentMulti(const Command& command) {
+    return command.connection == resp::ConnectionCommand::kMulti && command.local == LocalReply::kNone &&
+           !command.streamed;
+  }
   bool MayGetMessages() const;
   void Answered(bool is_error);
   void KeepTransaction(const Command& command, bool is_error, bool was_open);
@@ -334,6 +339,7 @@ class Session {
   size_t sent_whole_ = 0;    // bytes of requests_ that belong to them
   size_t sent_bytes_ = 0;    // bytes of requests_ that were sent; more than sent_whole_ within a command
 
+  uint32_t multis_in_flight_ = 0;
   Transaction front_;      // behind what was answered
   Transaction tail_;       // behind everything in the queue
   QueuedCommands queued_;  // of front_

@@ -125,6 +125,7 @@ void Session::RebuildRequests(Instant now) {
   }
   requests_ = std::move(kept);
   sent_ = sent_whole_ = sent_bytes_ = 0;
+  multis_in_flight_ = 0;
 }
 
 }  // namespace hive::proxy

@@ -533,6 +533,16 @@ TEST(Transaction, WritesBehindAMultiThatWasNotAnsweredMayHaveBeenExecuted) {
 
 constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 
+TEST(Transaction, WritesBehindAMultiThatMayBeRefusedWaitForTheRightToWrite) {
+  Harness h;
+  h.Client("MULTI\r\n");
+  h.Sent();
+  h.Client("INCR k\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "");
+  h.Server("+OK\r\n");
+  EXPECT_EQ(h.Sent(Harness::kNoWrites), "INCR k\r\n");
+}
+
 TEST(Transaction, OpenIsQueuedOnceMoreAndTheClientHearsNothingTwice) {
   for (const LinkEnd end : kEveryEnd) {
     Harness h;

@@ -75,6 +75,8 @@ TEST(SessionTest, WhatIsQueuedInATransactionCanBeSentWithoutTheRightToWrite) {
   Harness h;
   h.Client("MULTI\r\n");
   EXPECT_EQ(h.Sent(), "MULTI\r\n");
+  EXPECT_FALSE(h.MaySendAtOnce("SET k v\r\n", Harness::kNoWrites));  // MULTI may be refused
+  h.Server("+OK\r\n");
   EXPECT_TRUE(h.MaySendAtOnce("SET k v\r\n", Harness::kNoWrites));
 }
 
