@@ -12,18 +12,20 @@ NAME = "hive-peers.test"
 
 
 class Dns:
-    """Answers NAME with `ips`; while that list is empty, with "no such name", as a headless service without pods does."""
+    """Answers `name` with `ips`; while that list is empty, with "no such name", as a headless service without pods does."""
 
-    def __init__(self, folder, ip, where=HERE):
-        self.endpoint = f"{ip}:{addresses.DNS_PORT}"
+    def __init__(self, folder, ip, where=HERE, name=NAME, port=addresses.DNS_PORT):
+        self.endpoint = f"{ip}:{port}"
         self.ips = []
         self._ip = ip
+        self._name = name
+        self._port = port
         self._hosts = os.path.join(folder, "hosts")
         self._write()
         self.process = Process("dnsmasq", [
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--no-poll",
-            f"--addn-hosts={self._hosts}", f"--local=/{NAME.rpartition('.')[2]}/", f"--listen-address={ip}",
-            "--bind-interfaces", f"--port={addresses.DNS_PORT}", "--pid-file=", "--log-facility=-",
+            f"--addn-hosts={self._hosts}", f"--local=/{name.rpartition('.')[2]}/", f"--listen-address={ip}",
+            "--bind-interfaces", f"--port={port}", "--pid-file=", "--log-facility=-",
             *(["--user=root", "--group=root"] if os.geteuid() == 0 else []),
         ], os.path.join(folder, "dnsmasq.log"), where)
 
@@ -37,7 +39,7 @@ class Dns:
         wait_until(answers, 5, f"dnsmasq to answer on {self.endpoint}")
 
     def list(self, *ips):
-        """Makes NAME list exactly `ips`. A running dnsmasq answers so before this returns."""
+        """Makes the name list exactly `ips`. A running dnsmasq answers so before this returns."""
         self.ips = list(ips)
         self._write()
         if self.process.alive():
@@ -46,11 +48,11 @@ class Dns:
 
     def resolve(self):
         """What the server answers now, asked as a resolver would; None if it does not answer."""
-        question = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
+        question = b"".join(bytes([len(label)]) + label.encode() for label in self._name.split(".")) + b"\0"
         query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + question + struct.pack(">2H", 1, 1)
         try:  # over TCP: thirty addresses do not fit into a UDP answer
             with self.process.where.inside():
-                s = socket.create_connection((self._ip, addresses.DNS_PORT), 0.5)
+                s = socket.create_connection((self._ip, self._port), 0.5)
             with s, s.makefile("rb") as answers:
                 s.sendall(struct.pack(">H", len(query)) + query)
                 answer = answers.read(struct.unpack(">H", answers.read(2))[0])
@@ -70,4 +72,4 @@ class Dns:
 
     def _write(self):
         with open(self._hosts, "w") as hosts:
-            hosts.writelines(f"{ip} {NAME}\n" for ip in self.ips)
+            hosts.writelines(f"{ip} {self._name}\n" for ip in self.ips)
