@@ -6,10 +6,12 @@ Every component is rendered alone, with each other one, and all together.
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,7 +45,8 @@ PLANTED_FOR_RULES = [
     ("base/deployment.yaml", "mountPath: /data", "mountPath: /var/data", "where no volume is mounted"),
     ("base/deployment.yaml", "rm -rf /data/*", "true", "not cleared"),
     ("base/deployment.yaml", "- 64mb\n            - --busy", "- 1mb\n            - --busy", "repl-backlog-size"),
-    ("base/deployment.yaml", "- 512mb", "- 768mb", "copies on write"),
+    ("base/deployment.yaml", "value: 512mb", "value: 768mb", "copies on write"),
+    ("base/deployment.yaml", "- $(MAXMEMORY)", "- $(MAX_MEMORY)", "redis's arguments use MAX_MEMORY"),
     ("base/deployment.yaml", "cpu: 50m", "cpu: 600m", "coordinator's requests and limits of cpu"),
     ("base/deployment.yaml", "PeriodSeconds: 60", "PeriodSeconds: 30", "has 30 s to end"),
     ("base/deployment.yaml", "maxUnavailable: 0", "maxUnavailable: 1", "add a pod before"),
@@ -115,6 +118,20 @@ class Rendered(Case):
             objects = render.build(os.path.join(render.MANIFESTS, "overlays", overlay))
             self.assertEqual(rules.complaints(objects, ("auth", "write-acks", "pdb", "network-policy")), [])
 
+    def test_the_manuals_kustomization(self):
+        """docs/kubernetes.md: the overlay of the quickstart, with what is said to be changed in the same way."""
+        with open(os.path.join(render.ROOT, "docs", "kubernetes.md")) as manual:
+            blocks = [textwrap.dedent(block) for block in re.findall(r"^ *```\n(.*?)^ *```", manual.read(), re.MULTILINE | re.DOTALL)]
+        overlay = next(block for block in blocks if block.startswith("apiVersion: kustomize"))
+        settings, openshift = (block.removeprefix("patches:\n") for block in blocks if block.startswith("patches:"))
+        copy_of_manifests(self.folder, "redis-hive")
+        for patches in (settings, settings + openshift):
+            folder = new_folder(self.folder)
+            with open(os.path.join(folder, "kustomization.yaml"), "w") as out:
+                out.write(f"{overlay}patches:\n{patches}")
+            said = rules.complaints(render.build(folder), ("auth", "write-acks", "pdb"))
+            self.assertEqual([line for line in said if patches is settings or "another user than root" not in line], [])
+
 
 class Planted(Case):
     """The manifests with one mistake."""
@@ -153,7 +170,8 @@ class RedisContainer(Case):
             with open(os.path.join(self.data, leftover), "w") as out:
                 out.write("no data of ours")
         container = rules.Objects(render.combination(copy_of_manifests(self.folder), components)).redis
-        words = [word.replace("/data", self.data) for word in container["command"] + container["args"]]
+        words = rules.expanded(container["command"] + container["args"], rules.environment(container))
+        words = [word.replace("/data", self.data) for word in words]
         values = {name: e.get("value", self.PASSWORDS.get(name)) for name, e in rules.environment(container).items()}
         if not shutil.which(values["REDIS_SERVER"]):
             self.skipTest(f"there is no {values['REDIS_SERVER']} here")
@@ -210,8 +228,10 @@ def new_folder(parent):
     return tempfile.mkdtemp(dir=parent)
 
 
-def copy_of_manifests(parent):
-    return shutil.copytree(render.MANIFESTS, os.path.join(new_folder(parent), "manifests"))
+def copy_of_manifests(parent, name=None):
+    """A copy in a folder of its own, or in one of that name."""
+    folder = os.path.join(parent, name) if name else new_folder(parent)
+    return shutil.copytree(render.MANIFESTS, os.path.join(folder, "manifests"))
 
 
 def planted(parent, file, was, now):

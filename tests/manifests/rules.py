@@ -42,7 +42,7 @@ class Objects:
     def redis_options(self):
         """Option -> its words, as redis-server reads its command line."""
         options, words = {}, []
-        for word in self.redis.get("args", []):
+        for word in expanded(self.redis.get("args", []), environment(self.redis)):
             if word.startswith("--"):
                 words = options.setdefault(word[2:], [])
             else:
@@ -52,6 +52,11 @@ class Objects:
 
 def environment(container):
     return {e["name"]: e for e in container.get("env", [])}
+
+
+def expanded(words, entries):
+    """As the kubelet puts variables into arguments: $(NAME). One that is not set stays as it is."""
+    return [re.sub(r"\$\((\w+)\)", lambda used: entries.get(used[1], {}).get("value", used[0]), word) for word in words]
 
 
 def kinds(it):
@@ -215,6 +220,10 @@ def storage(it):
 
 def redis_settings(it):
     options = it.redis_options()
+    unset = re.findall(r"\$\((\w+)\)", " ".join(word for words in options.values() for word in words))
+    if unset:
+        yield f"redis's arguments use {', '.join(unset)}, which is not set"
+        return
     for name, value in REDIS_SETTINGS.items():
         wanted = [str(v) for v in (value if isinstance(value, tuple) else (value,))]
         if options.get(name) != wanted:
