@@ -1,10 +1,13 @@
 """What the real binaries say of themselves: their flags, their ports, their health services, and what they refuse."""
 
+import contextlib
 import functools
 import os
 import re
+import socket
 import subprocess
-import time
+
+from localhive.process import wait_until
 
 BINARIES = os.environ["BINARIES"]
 PROGRAMS = ("hive-coordinator", "hive-proxy")
@@ -39,38 +42,43 @@ def default_seconds(program, flag):
 
 @functools.cache
 def refusal(program, arguments, environment):
-    """The line with which a program refuses these words and this environment (both tuples), else None. It is started for it, so
-    this needs a network in which its ports are free."""
-    process = subprocess.Popen([_path(program), *arguments], env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               text=True)
-    try:
-        _, said = process.communicate(timeout=0.3)
-        return said.strip()
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return None
+    """What a program says when it refuses these words and this environment (both tuples), None if it takes them: it is started, and
+    then either ends or answers on its health port. This needs a network in which its ports are free."""
+    with _started(program, arguments, environment) as process:
+        return process.stderr.read().strip() if process.poll() is not None else None
 
 
 @functools.cache
 def has_health_service(program, service):
     """Whether the program, started and asked, knows a health service of that name."""
-    port, words = {
-        "hive-coordinator": (default_port("hive-coordinator", "health-listen"), ["--peers=static:127.0.0.1:7400"]),
-        "hive-proxy": (default_port("hive-proxy", "health-listen"), []),
-    }[program]
-    process = subprocess.Popen([_path(program), *words], env={}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(50):
-            said = subprocess.run([_path("hive-coordinator"), "health", service, f"--target=127.0.0.1:{port}"], env={},
-                                  capture_output=True, text=True, timeout=10, check=False).stdout
-            if "no answer" not in said:
-                return "no such health service" not in said
-            time.sleep(0.1)
-        raise TimeoutError(f"{program} answers no health question on port {port}: {said}")
-    finally:
-        process.kill()
-        process.wait()
+    words = ("--peers=static:127.0.0.1:7400",) if program == "hive-coordinator" else ()
+    with _started(program, words) as process:
+        assert process.poll() is None, f"{program} does not start: {process.stderr.read()}"
+        said = subprocess.run([_path("hive-coordinator"), "health", service, f"--target=127.0.0.1:{_health_port(program)}"], env={},
+                              capture_output=True, text=True, timeout=10, check=False).stdout
+        assert "no answer" not in said, said
+        return "no such health service" not in said
+
+
+@contextlib.contextmanager
+def _started(program, arguments, environment=()):
+    """The process, which has ended or listens on its health port."""
+    with subprocess.Popen([_path(program), *arguments], env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            wait_until(lambda: process.poll() is not None or _listens(_health_port(program)), 20, f"{program} to listen or to refuse")
+            yield process
+        finally:
+            process.kill()
+
+
+def _health_port(program):
+    return default_port(program, "health-listen")
+
+
+def _listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _path(program):

@@ -180,7 +180,11 @@ class RedisContainer(Case):
         self.addCleanup(self.process.stdout.close)
         self.addCleanup(self.process.wait)
         self.addCleanup(self.process.kill)
-        wait_until(lambda: self.process.poll() is not None or self.listens(), 5, "redis to listen")
+        wait_until(lambda: self.process.poll() is not None or self.listens(), 20, "redis to listen")
+
+    def ask(self, *words):
+        with resp.Connection("127.0.0.1", 6379, 20.0) as connection:
+            return connection.command(*words)
 
     def listens(self):
         try:
@@ -191,8 +195,8 @@ class RedisContainer(Case):
 
     def check_is_parked_and_starts_from_nothing(self):
         self.assertEqual(os.listdir(self.data), [])
-        self.assertEqual(resp.ask("127.0.0.1", 6379, "ROLE")[:2], [b"slave", b"127.0.0.1"])
-        self.assertEqual(resp.ask("127.0.0.1", 6379, "CONFIG", "GET", "maxmemory")[1], b"536870912")
+        self.assertEqual(self.ask("ROLE")[:2], [b"slave", b"127.0.0.1"])
+        self.assertEqual(self.ask("CONFIG", "GET", "maxmemory")[1], b"536870912")
 
     def test_redis(self):
         self.start()
