@@ -108,6 +108,9 @@ enum class BodyState : uint8_t {
   kDiscarding,  // it will not be sent, but its bytes must be read past
 };
 
+// Whether a reply is a message of a subscription.
+bool IsMessage(std::string_view reply);
+
 class Session {
  public:
   Session() = default;
@@ -175,6 +178,8 @@ class Session {
   void Left();
   bool link_up() const { return link_up_; }
   bool on_lane() const { return on_lane_; }
+  // Whether the connection means what the one before it meant, subscriptions included.
+  bool restored() const { return link_up_ && !replay_; }
   // Whether everything in flight may be asked once more, elsewhere, without anyone noticing: whole replies to reads.
   bool MayAskAgain() const;
   // What may be sent now, of at most `commands` commands; empty when nothing may. Valid until any other call.

@@ -31,7 +31,7 @@ std::optional<std::string_view> FirstWord(std::string_view bytes) {
 }
 
 bool IsConfirmation(std::string_view word) { return word.ends_with("subscribe"); }
-bool IsMessage(std::string_view word) { return word == "message" || word == "pmessage" || word == "smessage"; }
+bool IsMessageWord(std::string_view word) { return word == "message" || word == "pmessage" || word == "smessage"; }
 
 // The server did not execute the command, since it is no leader (any more, or yet).
 bool SaysNotLeading(std::string_view error) {
@@ -43,6 +43,12 @@ bool SaysUnblocked(std::string_view error) { return error.starts_with("UNBLOCKED
 bool IsErrorType(char type) { return type == '-' || type == '!'; }
 
 }  // namespace
+
+bool IsMessage(std::string_view reply) {
+  if (!reply.starts_with('>') && !reply.starts_with('*')) return false;
+  const std::optional<std::string_view> word = FirstWord(reply);
+  return word && IsMessageWord(*word);
+}
 
 ReplyDecision Session::OnReply(const ReplyHead& head, Confirmation confirmation) {
   reply_is_push_ = true;
@@ -102,7 +108,7 @@ ReplyDecision Session::Judge(const ReplyHead& head, Confirmation confirmation) {
     if (!word && !head.complete) return {ReplyAction::kNeedMore};
     if (!word) word = "";  // a null array
     if (IsConfirmation(*word)) return Confirm(head, *word);
-    if (head.type == '>' || IsMessage(*word)) return {ReplyAction::kRelay};
+    if (head.type == '>' || IsMessageWord(*word)) return {ReplyAction::kRelay};
   }
   if (replay_) return JudgeReplay(head);
   if (sent_ == 0) {

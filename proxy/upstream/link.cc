@@ -65,23 +65,23 @@ void Link::OnReady(uint32_t ready) {
   if (!up_) {
     if (const absl::Status result = ConnectResult(fd_, redis_); !result.ok()) {
       Close();
-      return owner_.OnLinkDown(result);
+      return owner_->OnLinkDown(result);
     }
     up_ = true;
     UpdateInterest();
-    return owner_.OnLinkUp();
+    return owner_->OnLinkUp();
   }
   if ((ready & Poller::kWritable) != 0) {
     blocked_ = false;
     UpdateInterest();
-    owner_.OnLinkWritable();
+    owner_->OnLinkWritable();
     if (!fd_.valid()) return;
   }
-  if ((ready & Poller::kReadable) != 0) return owner_.OnLinkReadable();
+  if ((ready & Poller::kReadable) != 0) return owner_->OnLinkReadable();
   if ((ready & Poller::kBroken) != 0) {
-    if (reading_) return owner_.OnLinkReadable();  // reading tells the reason, and what had come before it
+    if (reading_) return owner_->OnLinkReadable();  // reading tells the reason, and what had come before it
     Close();
-    owner_.OnLinkDown(absl::UnavailableError("the connection to " + ToString(redis_) + " broke"));
+    owner_->OnLinkDown(absl::UnavailableError("the connection to " + ToString(redis_) + " broke"));
   }
 }
 

@@ -36,7 +36,7 @@ class Link final : private Poller::Handler {
     ~Owner() = default;
   };
 
-  Link(Poller& poller, Owner& owner) : poller_(poller), owner_(owner) {}
+  Link(Poller& poller, Owner& owner) : poller_(poller), owner_(&owner) {}
   ~Link() { Close(); }
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -47,6 +47,9 @@ class Link final : private Poller::Handler {
 
   // From now on it is down when the server's host has acknowledged nothing of what was sent for so long.
   void SetUnacknowledgedLimit(Duration limit) { hive::SetUnacknowledgedLimit(fd_, limit); }
+
+  // From now on another is told what happens.
+  void SetOwner(Owner& owner) { owner_ = &owner; }
 
   bool up() const { return up_; }
 
@@ -70,7 +73,7 @@ class Link final : private Poller::Handler {
   ssize_t Written(ssize_t n, size_t total);
 
   Poller& poller_;
-  Owner& owner_;
+  Owner* owner_;
   Endpoint redis_;
   Fd fd_;
   uint32_t interest_ = 0;

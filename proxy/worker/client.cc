@@ -33,6 +33,7 @@ void Client::Close() {
   if (closed_) return;
   closed_ = true;
   if (link_) link_->Close();
+  if (former_feed_) former_feed_->Close();
   if (lane_ != nullptr) LeaveLane();
   if (confirmed_) loop_.acks()->Leave(*confirmed_);
   loop_.poller().Remove(socket_, this);

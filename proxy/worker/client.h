@@ -27,6 +27,7 @@
 #include "proxy/upstream/link.h"
 #include "proxy/upstream/write_acks.h"
 #include "proxy/worker/drain.h"
+#include "proxy/worker/former_feed.h"
 #include "proxy/worker/limits.h"
 #include "proxy/worker/memory.h"
 #include "proxy/worker/visitor.h"
@@ -158,6 +159,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   Gates gates() const;
   void SendCommands();
   void ReadReplies();
+  void ReadFormerFeed();
+  void EndFormerFeed();
   void TakeReplies(std::string_view bytes);
   void RelayKept();
   size_t Relay(std::string_view bytes);
@@ -166,6 +169,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void NoteJudged(size_t bytes);
   struct Run;
   bool RelayRun(Run& run);
+  bool Splice(Run& run, std::string_view reply, ReplyDecision& decision);
   bool RelayWhole(Run& run);
   bool RelayPart(Run& run);
   Confirmation ConfirmationOf(const Run& run) const;
@@ -188,6 +192,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   uint32_t interest_ = 0;
   Session session_;
   std::unique_ptr<Link> link_;
+  std::unique_ptr<FormerFeed> former_feed_;
   Lane* lane_ = nullptr;                 // never both
   Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them; or unfit for one
   uint32_t lane_window_ = kFirstOnLane;  // commands that may be in flight on a lane

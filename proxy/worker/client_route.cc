@@ -101,7 +101,11 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
   if (!connected()) return;
   const bool was_former = is_former();
   link_is_former_ = false;
-  if (link_) {
+  EndFormerFeed();
+  if (closed_) return;
+  if (was_former && end == LinkEnd::kCut && link_ && link_->up() && session_.settings().subscriptions() > 0) {
+    former_feed_ = std::make_unique<FormerFeed>(std::move(link_), unjudged_.view(), [this] { ReadFormerFeed(); });
+  } else if (link_) {
     if (!link_->up() && end == LinkEnd::kCrashed && !session_.link_up()) end = LinkEnd::kNotReady;
     link_->Close();
     loop_.Retire(std::move(link_));

@@ -47,17 +47,16 @@ void Client::OnLinkWritable() {
 void Client::LeaderChanged(bool handed_over) {
   if (closed_ || !connected()) return;
   if (lane_ != nullptr && !lane_->former()) return;  // the new leader's already
-  if (handed_over && !link_is_former_ && session_.AwaitsReplies()) {
-    link_is_former_ = link_ != nullptr;
-    return Resume();  // what was withheld while nobody led
-  }
+  const bool was_former = std::exchange(link_is_former_, handed_over && link_ != nullptr);
+  if (handed_over && !was_former && session_.AwaitsReplies()) return Resume();  // what was withheld while nobody led
   EndLink(LinkEnd::kCut);
   if (!closed_) Settle();
 }
 
 void Client::PatienceIsOver() {
-  if (closed_ || !is_former()) return;
-  EndLink(LinkEnd::kCut);
+  if (closed_ || !(is_former() || former_feed_)) return;
+  if (is_former()) EndLink(LinkEnd::kCut);
+  if (!closed_) EndFormerFeed();
   if (!closed_) Settle();
 }
 
@@ -131,6 +130,34 @@ void Client::ReadReplies() {
     loop_.NoteAnswer();
   }
   TakeReplies({buffer.data(), static_cast<size_t>(n)});
+}
+
+void Client::ReadFormerFeed() {
+  if (closed_ || !former_feed_) return;
+  ToClient(former_feed_->Read(loop_.read_buffer()));
+  boundary_ = taken_ + to_client_.size();
+  if (!closed_ && (former_feed_->over() || !TakesReplies())) EndFormerFeed();
+  if (!closed_) Settle();
+}
+
+void Client::EndFormerFeed() {
+  if (!former_feed_) return;
+  const std::string kept = former_feed_->TakeKept();
+  former_feed_->Close();
+  loop_.Retire(std::move(former_feed_));
+  ToClient(kept);
+  boundary_ = taken_ + to_client_.size();
+}
+
+// A reply that is to be relayed, while the former connection brings messages, too. False: the client is closed.
+bool Client::Splice(Run& run, std::string_view reply, ReplyDecision& decision) {
+  const bool is_message = IsMessage(reply);
+  if (is_message && (!session_.restored() || !former_feed_->OnNew(reply))) decision.action = ReplyAction::kSwallow;
+  // What is no message stands behind all that came before it.
+  if (is_message && !former_feed_->over()) return true;
+  if (!RelayRun(run)) return false;
+  EndFormerFeed();
+  return !closed_;
 }
 
 // Relays what may be relayed of these bytes, and keeps the rest.
@@ -221,7 +248,8 @@ bool Client::RelayWhole(Run& run) {
   }
   const resp::Reply reply = replies().reply(rest);
   const ReplyHead head{reply.type(), reply.bytes(), reply.error(), true};
-  const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
+  ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
+  if (former_feed_ && decision.action == ReplyAction::kRelay && !Splice(run, reply.bytes(), decision)) return false;
   if (decision.action == ReplyAction::kRelay) run.boundary = run.at + size;
   return Obey(run, decision, size);
 }
@@ -238,6 +266,10 @@ bool Client::RelayPart(Run& run) {
     const ReplyDecision decision = session_.OnReply(head, ConfirmationOf(run));
     switch (decision.action) {
       case ReplyAction::kRelay:
+        // Too large to be told from those of the former connection.
+        if (former_feed_ && RelayRun(run)) EndFormerFeed();
+        if (closed_) return false;
+        [[fallthrough]];
       case ReplyAction::kSwallow:
       case ReplyAction::kReplace:
       case ReplyAction::kUnconfirmed:

@@ -233,6 +233,7 @@ void EventLoop::MakeRoom(bool only_who_keeps_it) {
 
 void EventLoop::FreeRetired() {
   retired_links_.clear();
+  retired_feeds_.clear();
   for (Client* client : std::exchange(retired_clients_, {})) {
     std::swap(clients_[client->index], clients_.back());
     clients_[client->index]->index = client->index;

@@ -31,6 +31,7 @@
 #include "proxy/worker/acceptor.h"
 #include "proxy/worker/client.h"
 #include "proxy/worker/drain.h"
+#include "proxy/worker/former_feed.h"
 #include "proxy/worker/limits.h"
 #include "proxy/worker/memory.h"
 
@@ -117,6 +118,7 @@ class EventLoop final : private Lane::Host {
   // Freed at the end of the turn. The client is closed.
   void Retire(Client* client);
   void Retire(std::unique_ptr<Link> link) { retired_links_.push_back(std::move(link)); }
+  void Retire(std::unique_ptr<FormerFeed> feed) { retired_feeds_.push_back(std::move(feed)); }
 
   // --- for the acceptor ---
   // Counts one more client, unless there are --max-clients already. Then AddClient.
@@ -202,6 +204,7 @@ class EventLoop final : private Lane::Host {
   Timer release_;
   std::vector<Client*> retired_clients_;
   std::vector<std::unique_ptr<Link>> retired_links_;
+  std::vector<std::unique_ptr<FormerFeed>> retired_feeds_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
 };
 

@@ -267,6 +267,37 @@ TEST_F(HandoverTest, NothingOlderIsReadThanWhatTheNewLeaderHasAcknowledged) {
   EXPECT_EQ(newcomer.Reply(), Bulk("new"));
 }
 
+// Others publish at the new leader before this proxy knows of it, and while its subscribers move.
+TEST_F(HandoverTest, SubscribersMissNoMessageAndGetNoneTwice) {
+  StartPair();
+  RespClient plain(proxy_);
+  RespClient pattern(proxy_);
+  RespClient pushes(proxy_);
+  EXPECT_TRUE(plain.Command({"SUBSCRIBE", "news"}).starts_with("*3"));
+  EXPECT_TRUE(pattern.Command({"PSUBSCRIBE", "n*"}).starts_with("*3"));
+  EXPECT_TRUE(pushes.Command({"HELLO", "3"}).starts_with("%"));
+  EXPECT_TRUE(pushes.Command({"SUBSCRIBE", "news"}).starts_with(">3"));
+  AwaitInSync(redis_a_, redis_b_);
+  Hold();
+  EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
+  Replicate(redis_a_, redis_b_);
+  AwaitInSync(redis_b_, redis_a_);
+  constexpr int kMessages = 2000;
+  RespClient publisher(redis_b_);
+  for (int i = 0; i < kMessages; ++i) {
+    if (i == kMessages / 2) Switch();
+    EXPECT_TRUE(publisher.Command({"PUBLISH", "news", std::to_string(i)}).starts_with(":"));
+  }
+  for (int i = 0; i < kMessages; ++i) {
+    const std::string message = Bulk("news") + Bulk(std::to_string(i));
+    ASSERT_EQ(plain.Reply(), "*3\r\n$7\r\nmessage\r\n" + message);
+    ASSERT_EQ(pattern.Reply(), "*4\r\n$8\r\npmessage\r\n" + Bulk("n*") + message);
+    ASSERT_EQ(pushes.Reply(), ">3\r\n$7\r\nmessage\r\n" + message);
+  }
+  EXPECT_EQ(plain.Command({"UNSUBSCRIBE", "news"}), "*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n");
+  EXPECT_EQ(plain.Command({"PING"}), "+PONG\r\n");
+}
+
 TEST_F(HandoverTest, AHandoverThatFailsLeavesTheOldLeader) {
   StartPair();
   RespClient writer(proxy_);
