@@ -1,7 +1,7 @@
 // hive-coordinator: wiring only.
 //
 // Threads: this one (watchdog), the runtime's, redis's two and one for each other redis at a switch of roles,
-// discovery's two, the dialler's, the watch beat's, the state file's, the log's, and gRPC's.
+// discovery's two, the dialler's, the watch beat's, the state file's, the log's, the metrics', and gRPC's.
 #include <sys/random.h>
 
 #include <algorithm>
@@ -19,6 +19,7 @@
 #include "common/app/health.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
+#include "common/app/metrics_server.h"
 #include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
@@ -27,6 +28,7 @@
 #include "coordinator/adapters/discovery.h"
 #include "coordinator/adapters/handover_calls.h"
 #include "coordinator/adapters/health_reporter.h"
+#include "coordinator/adapters/metrics.h"
 #include "coordinator/adapters/peer_client.h"
 #include "coordinator/adapters/peer_service.h"
 #include "coordinator/adapters/redis_agent.h"
@@ -142,6 +144,14 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                                    .services = {&peer_service, &watch_service, &state_service, health.service()},
                                    .credentials = tls.server()});
   if (!server.ok()) return Fail(std::string(server.status().message()));
+
+  Metrics metrics(inbox, guard.refusals());
+  std::unique_ptr<MetricsServer> metrics_server;
+  if (options.metrics_listen) {
+    auto started = MetricsServer::Start(*options.metrics_listen, [&metrics] { return metrics.Gather(); });
+    if (!started.ok()) return Fail(std::string(started.status().message()));
+    metrics_server = *std::move(started);
+  }
 
   std::atomic<bool> fatal = false;
   PeerClient peer_client(header, inbox, guard, tls.channel());

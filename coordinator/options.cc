@@ -62,6 +62,7 @@ void DeclareFlags(FlagSet& flags, Options& options) {
       .DefaultText("the service name in --peers");
   flags.Add("listen", &options.listen, "where members, proxies and people reach this coordinator (gRPC)");
   flags.Add("health-listen", &options.health_listen, "where probes ask for its health (gRPC, plaintext)");
+  flags.Add("metrics-listen", &options.metrics_listen, "where Prometheus scrapes /metrics (HTTP); empty: nowhere");
   flags.AddIp("advertise-ip", &options.advertise_ip, "this member's IP, as others reach it")
       .DefaultText("POD_IP, else the local address that DNS lists");
   flags

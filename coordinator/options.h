@@ -17,12 +17,14 @@ namespace hive::coordinator {
 // Where a coordinator serves.
 inline constexpr uint16_t kElectionPort = Peers::kDefaultPort;
 inline constexpr uint16_t kHealthPort = 7402;
+inline constexpr uint16_t kMetricsPort = 7410;
 
 // Defaults here are what --help shows; docs/election.md says what each duration is bound by.
 struct Options {
   std::string hive;
   ListenAddress listen{"", kElectionPort};
   ListenAddress health_listen{"", kHealthPort};
+  std::optional<ListenAddress> metrics_listen = ListenAddress{"", kMetricsPort};
   std::string advertise_ip;  // empty: the local address that DNS lists
   Peers peers;
   std::optional<Endpoint> dns_server;

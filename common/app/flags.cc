@@ -188,6 +188,21 @@ FlagSet::Added FlagSet::Add(std::string name, ListenAddress* value, std::string 
                   .parse = [value](std::string_view text) { return Store(ParseListenAddress(text), value); }});
 }
 
+FlagSet::Added FlagSet::Add(std::string name, std::optional<ListenAddress>* value, std::string help) {
+  const auto parse = [value](std::string_view text) {
+    const std::optional<ListenAddress> address = ParseListenAddress(text);
+    if (!address && !text.empty()) return false;
+    *value = address;
+    return true;
+  };
+  return AddFlag({.name = std::move(name),
+                  .form = "[IP:]PORT",
+                  .allowed = "IP:PORT, or PORT alone for all addresses of both families, or nothing to turn it off",
+                  .help = std::move(help),
+                  .default_text = *value ? ToString(**value) : "off",
+                  .parse = parse});
+}
+
 FlagSet::Added FlagSet::AddIp(std::string name, std::string* value, std::string help) {
   return AddFlag({.name = std::move(name),
                   .form = "IP",

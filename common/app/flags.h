@@ -89,6 +89,8 @@ class FlagSet {
   Added Add(std::string name, std::string* value, std::string help);
   Added Add(std::string name, Endpoint* value, std::string help);       // IP:PORT
   Added Add(std::string name, ListenAddress* value, std::string help);  // IP:PORT, or PORT for all addresses
+  // ... or nothing: --name= turns off what would be served there.
+  Added Add(std::string name, std::optional<ListenAddress>* value, std::string help);
   Added AddIp(std::string name, std::string* value, std::string help);  // an IP, brought to canonical form
   // One of a few words.
   Added AddChoice(std::string name, std::string* value, std::vector<std::string> choices, std::string help);

@@ -83,12 +83,19 @@ bool Refusals::MayLog(std::string_view peer) {
   return true;
 }
 
-void Refusals::AddTo(v1::GetStateResponse* state) const {
+std::map<std::string, uint64_t> Refusals::Counts() const {
+  std::map<std::string, uint64_t> counts{{std::string(kTlsHandshake), FailedTlsHandshakes()}};
   for (size_t i = 0; i < kReasons; ++i) {
     const auto reason = static_cast<Reason>(i);
-    if (count(reason) > 0) AddRefused(Name(reason), count(reason), state);
+    counts[Name(reason)] += count(reason);
   }
-  if (FailedTlsHandshakes() > 0) AddRefused(kTlsHandshake, FailedTlsHandshakes(), state);
+  return counts;
+}
+
+void Refusals::AddTo(v1::GetStateResponse* state) const {
+  for (const auto& [reason, count] : Counts()) {
+    if (count > 0) AddRefused(reason, count, state);
+  }
 }
 
 void AddRefused(std::string_view reason, uint64_t count, v1::GetStateResponse* state) {

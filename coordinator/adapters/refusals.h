@@ -46,7 +46,10 @@ class Refusals {
 
   uint64_t count(Reason reason) const { return counts_[static_cast<size_t>(reason)].load(std::memory_order_relaxed); }
 
-  // Adds the counts that are not 0, and that of failed TLS handshakes.
+  // How many by reason, failed TLS handshakes among them; all reasons, also those with 0.
+  std::map<std::string, uint64_t> Counts() const;
+
+  // Adds the counts that are not 0.
   void AddTo(v1::GetStateResponse* state) const;
 
  private:

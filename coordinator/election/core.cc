@@ -104,6 +104,7 @@ void Core::Impl::On(const RedisReported& event) {
     lineage_ = config_.memory->lineage;
   }
   if (another_run) {
+    if (!redis_.holds_data()) ++tally_.redis_came_empty;
     offsets_.clear();
     stale_reads_on_.clear();
     if (role_ != Role::kFollowing) dataset_ = {};  // what it holds now, if anything, is of unknown origin

@@ -4,10 +4,12 @@
 // Thread rule: one thread. Lifetime: one per process.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
 
+#include "common/base/duration_histogram.h"
 #include "common/base/time.h"
 #include "coordinator/election/config.h"
 #include "coordinator/election/events.h"
@@ -22,10 +24,11 @@ struct MemberState {
   Standing standing;
   Will will;
   bool link_up = false;
-  bool listed = false;     // DNS lists it
-  bool gone = false;       // proved gone
-  bool rejects = false;    // it does not take this member for one, or this member it: another secret, or another CA
-  Duration heard_ago{-1};  // negative = never
+  bool listed = false;      // DNS lists it
+  bool gone = false;        // proved gone
+  bool rejects = false;     // it does not take this member for one, or this member it: another secret, or another CA
+  Duration heard_ago{-1};   // negative = never
+  Duration round_trip{-1};  // of the newest beat and the report that echoed it; negative = it does not follow this one
 };
 struct LastElection {
   Evidence evidence = Evidence::kLeaderless;
@@ -43,6 +46,14 @@ struct Discarded {
   int64_t foreign_keys = 0;  // keys in those
   std::string last;          // one line about the newest
 };
+// What has come of this member's own doing since its process started: what metrics count.
+struct Tally {
+  std::array<uint64_t, kEvidences> elections_won{};  // by Evidence
+  DurationHistogram election_durations;              // of those won: from standing to the end of the count
+  uint64_t handed_over = 0;                          // leaderships that it handed over
+  uint64_t not_handed_over = 0;                      // handovers that were given up
+  uint64_t redis_came_empty = 0;                     // restarts of the local redis that left it without data
+};
 struct State {
   Identity self;
   Role role = Role::kJoining;
@@ -58,6 +69,7 @@ struct State {
   bool in_doubt = false;     // it hears too few of the others: rather cut off itself than they are all dead
   std::string write_reason;  // why writes are held or fenced; empty when they are not
   Discarded discarded;
+  Tally tally;
   std::map<std::string, std::string> refused_commands;  // of redis: command -> redis's error, until it is obeyed
   std::map<std::string, uint64_t> refused_messages;     // of peers: reason -> how many
   std::string waiting_for;                              // one line: why there is no leader yet; empty when there is one

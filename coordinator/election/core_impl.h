@@ -155,7 +155,8 @@ class Core::Impl {
     Will will;
     Standing standing;
     bool link_up = false;
-    Instant heard;  // sending time of the newest beat that it has echoed
+    Instant heard;            // sending time of the newest beat that it has echoed
+    Duration round_trip{-1};  // of that beat, to its first echo; negative = none yet
   };
 
   // The redis of a leader whose coordinator was proved gone.
@@ -557,6 +558,7 @@ class Core::Impl {
     Lineage lineage;
   } held_;  // what the local redis was part of when this member began to follow its leader
   Discarded discarded_;
+  Tally tally_;
   std::map<std::string, std::string> refused_commands_;
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;

@@ -128,6 +128,7 @@ void Core::Impl::OnHandOverReply(const Call& call, const HandOverReply& reply) {
 void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader) {
   const Handover over = std::move(*handover_);
   handover_.reset();
+  ++(done ? tally_.handed_over : tally_.not_handed_over);
   NoteLine(done ? Note::Level::kInfo : Note::Level::kWarning,
            (done ? "handed over to " + ToString(leader) + " (" : std::string("did not hand over (")) + over.why +
                "): " + detail);

@@ -186,6 +186,7 @@ void Core::Impl::On(const ReportReceived& event) {
   peer->report.role = Role::kFollowing;
   peer->report.standing = report.standing;
   peer->link_up = report.link_up;
+  if (dated && sent->second > follower.heard) follower.round_trip = now_ - sent->second;
   if (dated) follower.heard = std::max(follower.heard, sent->second);
   DropOrphansOf(report.header.coordinator.ip);
   if (first) {

@@ -162,6 +162,7 @@ enum class Evidence : uint8_t {
   kProof,       // the lost leader resigned, or its process is gone
   kSilence,     // the lost leader has not been heard for leader_timeout
 };
+inline constexpr size_t kEvidences = 4;
 const char* Name(Evidence evidence);
 
 struct CampaignRequest {

@@ -29,6 +29,8 @@ void Core::Impl::Win(const std::map<Endpoint, Answer>& answers) {
   for (const auto& [endpoint, answer] : answers) {
     if (answer.verdict == CampaignVerdict::kCandidacy) election.stood.push_back(answer.identity);
   }
+  ++tally_.elections_won[static_cast<size_t>(election.evidence)];
+  tally_.election_durations.Observe(election.took);
   last_election_ = std::move(election);
   highest_term_ = winning.claim.term;
   promise_ = Promise{winning.claim, now_};

@@ -94,6 +94,7 @@ State Core::Impl::GetState(Instant now) const {
   state.in_doubt = doubts_;
   if (leading_) state.write_reason = leading_->writes.reason;
   state.discarded = discarded_;
+  state.tally = tally_;
   state.refused_commands = refused_commands_;
   state.refused_messages = refused_messages_;
   state.waiting_for = WaitingFor();
@@ -109,6 +110,12 @@ State Core::Impl::GetState(Instant now) const {
     const Claim& leader = state.view.claim;
     if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
     state.members.push_back(std::move(member));
+  }
+  if (!leading_) return state;
+  for (MemberState& member : state.members) {
+    for (const auto& [id, follower] : leading_->followers) {
+      if (!follower.identity.empty() && follower.identity == member.identity) member.round_trip = follower.round_trip;
+    }
   }
   return state;
 }

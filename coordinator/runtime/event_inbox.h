@@ -13,6 +13,7 @@
 #include "common/net/inbox.h"
 #include "coordinator/election/core.h"
 #include "coordinator/election/events.h"
+#include "coordinator/runtime/observations.h"
 #include "coordinator/runtime/traffic.h"
 
 namespace hive::coordinator {
@@ -21,6 +22,7 @@ namespace hive::coordinator {
 struct Snapshot {
   election::State state;
   Traffic traffic;
+  Observations observations;
   Instant now;
   Duration uptime{0};
 };

@@ -40,6 +40,7 @@ Runtime::Runtime(EventInbox& inbox, Decider& decider, Ports ports, Clocks clocks
       clocks_(std::move(clocks)),
       begun_(clocks_.monotonic()),
       last_tick_(begun_),
+      observations_(begun_),
       last_turn_(begun_.time_since_epoch().count()) {}
 
 Runtime::~Runtime() {
@@ -79,6 +80,7 @@ void Runtime::Take(EventInbox::Item& item) {
 
 void Runtime::Step(const Event& event) {
   traffic_.CountReceived(event);
+  observations_.Heard(event);
   Actions actions = decider_.Step(clocks_.monotonic(), clocks_.wall(), event);
   for (Action& action : actions) Execute(action);
 }
@@ -92,7 +94,7 @@ void Runtime::TickIfDue() {
 
 void Runtime::Answer(const Question& question) {
   const Instant now = clocks_.monotonic();
-  const Snapshot snapshot{decider_.state(now), traffic_, now, now - begun_};
+  const Snapshot snapshot{decider_.state(now), traffic_, observations_, now, now - begun_};
   question(&snapshot);
 }
 
@@ -130,6 +132,7 @@ void Runtime::Execute(Action& action) {
         } else if constexpr (std::is_same_v<A, ResolveNow>) {
           ports_.discovery.ResolveNow();
         } else if constexpr (std::is_same_v<A, PublishLeader>) {
+          observations_.Published(what.view, clocks_.monotonic());
           for (WatchSink* watcher : ports_.watchers) watcher->Publish(what.view);
         } else if constexpr (std::is_same_v<A, Remember>) {
           ports_.memory.Store(std::move(what.memory));

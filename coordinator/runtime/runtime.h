@@ -13,6 +13,7 @@
 #include "coordinator/election/config.h"
 #include "coordinator/election/core.h"
 #include "coordinator/runtime/event_inbox.h"
+#include "coordinator/runtime/observations.h"
 #include "coordinator/runtime/ports.h"
 #include "coordinator/runtime/traffic.h"
 
@@ -71,6 +72,7 @@ class Runtime {
   const Instant begun_;
   Instant last_tick_;
   Traffic traffic_;
+  Observations observations_;
   std::vector<EventInbox::Item> batch_;
   std::atomic<int64_t> last_turn_;  // nanoseconds of an Instant
 };

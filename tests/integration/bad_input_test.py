@@ -58,7 +58,8 @@ class BadFlags(scenario.Scenario):
         hive = self.new_hive()
         hive.dns.start()
         pod = hive._make_pod(hive.block.take())
-        for process, port in ((pod.coordinator, addresses.COORDINATOR_PORT), (pod.proxy, addresses.PROXY_PORT)):
+        for process, port in ((pod.coordinator, addresses.COORDINATOR_PORT), (pod.coordinator, addresses.COORDINATOR_METRICS_PORT),
+                              (pod.proxy, addresses.PROXY_PORT)):
             with socket.create_server((pod.ip, port)):
                 process.start()
                 self.assertTrue(process.ended_within(10), f"{process.name} should have ended")

@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import subprocess
+import urllib.request
 
 from . import addresses, dns, resp
 from .process import HERE, Process
@@ -91,6 +92,7 @@ class Pod:
             os.path.join(binaries, "hive-coordinator"),
             f"--listen={listen}{addresses.COORDINATOR_PORT}",
             f"--health-listen={listen}{addresses.COORDINATOR_HEALTH_PORT}",
+            f"--metrics-listen={listen}{addresses.COORDINATOR_METRICS_PORT}",
             f"--advertise-ip={ip}",
             f"--peers=dns:{dns.NAME}:{addresses.COORDINATOR_PORT}",
             f"--dns-server={dns_endpoint}",
@@ -141,6 +143,11 @@ class Pod:
         """hive.v1.Hive/GetState of this pod's coordinator as `hive-coordinator status --json` prints it, None without an answer."""
         run = self.coordinator_command("status", "--json", f"--target={self.ip}:{addresses.COORDINATOR_PORT}")
         return json.loads(run.stdout) if run.returncode == 0 else None
+
+    def metrics(self, port=addresses.COORDINATOR_METRICS_PORT):
+        """The text that Prometheus would get from the coordinator (or, with its port, the proxy)."""
+        with self.where.inside(), urllib.request.urlopen(f"http://{self.ip}:{port}/metrics", timeout=10) as answer:
+            return answer.read().decode()
 
     def healthy(self, service, port=addresses.COORDINATOR_HEALTH_PORT):
         """Whether grpc.health.v1 says SERVING for `service`, as an exec probe would ask."""
