@@ -15,7 +15,11 @@ void FeedSplice::OnFormer(std::string_view message) {
   }
   passed_.emplace_back(message);
   bytes_ += message.size();
-  while (bytes_ > kMostBytes) {
+  while (bytes_ > kMostBytes) ForgetPassed(1);
+}
+
+void FeedSplice::ForgetPassed(size_t count) {
+  for (; count > 0; --count) {
     bytes_ -= passed_.front().size();
     passed_.pop_front();
   }
@@ -26,7 +30,7 @@ bool FeedSplice::OnNew(std::string_view message) {
   if (kept_.empty()) {
     const auto same = std::ranges::find(passed_, message);
     if (same != passed_.end()) {
-      passed_.erase(passed_.begin(), same + 1);
+      ForgetPassed(static_cast<size_t>(same - passed_.begin()) + 1);
       found_ = true;
       done_ = passed_.empty();
       return false;

@@ -6,7 +6,8 @@
 // subscriber changes over: it has come on the former connection, or still will.
 //
 // Messages are told apart by their bytes alone. Where the very same message is published twice within the milliseconds
-// of a handover, it may be delivered once.
+// of a handover, it may be delivered once; and where one feed is further ahead of the other than is remembered, what
+// lies between twice.
 //
 // Thread rule: value type.
 #pragma once
@@ -20,7 +21,7 @@ namespace hive::proxy {
 
 class FeedSplice {
  public:
-  // Of either feed, in bytes, what is remembered or kept. Beyond it the new feed takes over at once.
+  // What is remembered and kept, in bytes. Beyond it the oldest is forgotten, or the new feed takes over at once.
   static constexpr size_t kMostBytes = 256 * 1024;
 
   // The former connection has brought a message, which the subscriber gets.
@@ -35,6 +36,8 @@ class FeedSplice {
   std::string TakeKept();
 
  private:
+  void ForgetPassed(size_t count);
+
   std::deque<std::string> passed_;  // by the former feed; once the place is found, what the new one will repeat
   std::deque<std::string> kept_;    // of the new feed
   size_t bytes_ = 0;                // of both

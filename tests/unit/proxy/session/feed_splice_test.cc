@@ -67,6 +67,20 @@ TEST(FeedSplice, IsBounded) {
   EXPECT_TRUE(splice.OnNew("newer"));
 }
 
+// What has been found in both is forgotten, and counts no more.
+TEST(FeedSplice, TheNewFeedMayStayBehindForAnyTime) {
+  FeedSplice splice;
+  const std::string large(FeedSplice::kMostBytes / 4, 'x');
+  splice.OnFormer(large + "0");
+  for (int i = 1; i < 100; ++i) {
+    splice.OnFormer(large + std::to_string(i));
+    EXPECT_FALSE(splice.OnNew(large + std::to_string(i - 1)));
+    ASSERT_FALSE(splice.done());
+  }
+  EXPECT_FALSE(splice.OnNew(large + "99"));
+  EXPECT_TRUE(splice.done());
+}
+
 // Whatever the order in which two feeds of different messages are read, each one arrives once and in order.
 TEST(FeedSplice, EachMessageOnce) {
   std::string all;
