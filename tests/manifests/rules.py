@@ -124,7 +124,7 @@ def settings(it):
 
 def ports(it):
     listens = {
-        "coordinator": {binaries.default_port("hive-coordinator", f) for f in ("listen", "health-listen")},
+        "coordinator": {binaries.default_port("hive-coordinator", f) for f in ("listen", "health-listen", "metrics-listen")},
         "proxy": {binaries.default_port("hive-proxy", f) for f in ("listen", "health-listen")},
         "redis": {6379},
     }
