@@ -36,7 +36,7 @@ class MetricsPage {
   void Counter(std::string_view name, std::string_view help, double value);
   void Histogram(std::string_view name, std::string_view help, const DurationHistogram& histogram);
 
-  // hive_build_info, which both binaries have.
+  // hive_build_info: the version of the binary.
   void BuildInfo();
 
   const std::string& text() const { return text_; }

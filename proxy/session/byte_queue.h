@@ -21,6 +21,7 @@ class ByteQueue {
   // Requires n <= size().
   void Consume(size_t n) { bytes_.pop_front(n); }
   void Clear() { bytes_.Clear(); }
+  // Gives the memory back that an empty queue keeps. False: there is none.
   bool Shed() { return bytes_.Shed(); }
 
  private:

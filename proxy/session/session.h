@@ -321,7 +321,7 @@ class Session {
   ReplyDecision ReplaceName();
   ReplyAction DropLinkWhenAllRefused();
   static bool IsWait(const Command& command);
-  // Of a command that was sent.
+  // Whether it counts as one in flight, once it was sent.
   static bool IsSentMulti(const Command& command) {
     return command.connection == resp::ConnectionCommand::kMulti && command.local == LocalReply::kNone &&
            !command.streamed;
@@ -344,10 +344,10 @@ class Session {
   size_t sent_whole_ = 0;    // bytes of requests_ that belong to them
   size_t sent_bytes_ = 0;    // bytes of requests_ that were sent; more than sent_whole_ within a command
 
-  uint32_t multis_in_flight_ = 0;
-  Transaction front_;      // behind what was answered
-  Transaction tail_;       // behind everything in the queue
-  QueuedCommands queued_;  // of front_
+  uint32_t multis_in_flight_ = 0;  // sent and not answered, so that the server may yet refuse them
+  Transaction front_;              // behind what was answered
+  Transaction tail_;               // behind everything in the queue
+  QueuedCommands queued_;          // of front_
   Settings settings_;
   ByteQueue local_replies_;
   // Most clients never have any of these.

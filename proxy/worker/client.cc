@@ -17,7 +17,7 @@
 namespace hive::proxy {
 
 Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {
-  if (loop_.acks() != nullptr) confirmed_ = std::make_unique<Confirmed>(*this);
+  if (loop_.acks() != nullptr) ack_progress_ = std::make_unique<AckProgress>(*this);
 }
 
 bool Client::Start() {
@@ -35,7 +35,7 @@ void Client::Close() {
   if (link_) link_->Close();
   if (former_feed_) former_feed_->Close();
   if (lane_ != nullptr) LeaveLane();
-  if (confirmed_) loop_.acks()->Leave(*confirmed_);
+  if (ack_progress_) loop_.acks()->Leave(*ack_progress_);
   loop_.poller().Remove(socket_, this);
   socket_.Close();
   loop_.memory().Account(accounted_, {});

@@ -90,9 +90,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   enum class Withheld : uint8_t { kNo, kForLease, kForAcks };
 
   // --write-acks: how far replicas have been asked about the connection's replies, in bytes of what came on it.
-  class Confirmed final : public WriteAcks::Waiter {
+  class AckProgress final : public WriteAcks::Waiter {
    public:
-    explicit Confirmed(Client& client) : client_(client) {}
+    explicit AckProgress(Client& client) : client_(client) {}
     void OnAckRoundBegins() override { in_round_ = judged_ + client_.unjudged_.size(); }
     void OnAckRoundEnds(const AckResult& result) override;
 
@@ -192,8 +192,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   uint32_t interest_ = 0;
   Session session_;
   std::unique_ptr<Link> link_;
+  Lane* lane_ = nullptr;  // never both
   std::unique_ptr<FormerFeed> former_feed_;
-  Lane* lane_ = nullptr;                 // never both
   Instant avoids_lane_until_{};          // its replies are too large, or it is too slow to take them; or unfit for one
   uint32_t lane_window_ = kFirstOnLane;  // commands that may be in flight on a lane
   uint32_t reply_size_ = 0;  // bytes of a reply of late, on the average: how many may be in flight on a lane
@@ -206,7 +206,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   ByteQueue body_;      // of a streamed command, on its way to the link
   ByteQueue unjudged_;  // the beginning of a reply, or replies that are withheld
   ByteQueue to_client_;
-  std::unique_ptr<Confirmed> confirmed_;  // null without --write-acks
+  std::unique_ptr<AckProgress> ack_progress_;  // null without --write-acks
 
   uint64_t taken_ = 0;     // bytes that the client's socket took
   uint64_t boundary_ = 0;  // where in that stream the last whole reply ends

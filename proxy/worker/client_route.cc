@@ -117,7 +117,7 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
   }
   const bool awaited_confirmation = withheld_ == Withheld::kForAcks;
   ForgetReplies();
-  if (confirmed_) loop_.acks()->Leave(*confirmed_);
+  if (ack_progress_) loop_.acks()->Leave(*ack_progress_);
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
   if (!session_.LinkEnded(end, last_answer, loop_.now(), held_oldest)) {
     LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
@@ -137,7 +137,7 @@ void Client::ForgetReplies() {
   unjudged_.Clear();
   part_action_ = ReplyAction::kNeedMore;
   withheld_ = Withheld::kNo;
-  if (confirmed_) confirmed_->Forget();
+  if (ack_progress_) ack_progress_->Forget();
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ resp::ReplyStatus Client::ScanReply(std::string_view bytes) {
 }
 
 void Client::NoteJudged(size_t bytes) {
-  if (confirmed_) confirmed_->Judged(bytes);
+  if (ack_progress_) ack_progress_->Judged(bytes);
 }
 
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
@@ -288,15 +288,15 @@ bool Client::RelayPart(Run& run) {
 
 // Of the reply that begins at run.at, if it is a write's.
 Confirmation Client::ConfirmationOf(const Run& run) const {
-  if (!confirmed_) return run.lease ? Confirmation::kGiven : Confirmation::kNoLease;
-  const bool asked = confirmed_->Covers(run.at);
-  const bool given = confirmed_->result().given;
+  if (!ack_progress_) return run.lease ? Confirmation::kGiven : Confirmation::kNoLease;
+  const bool asked = ack_progress_->Covers(run.at);
+  const bool given = ack_progress_->result().given;
   if (!run.lease) return asked && !given ? Confirmation::kNeither : Confirmation::kNoLease;
   if (!asked) return Confirmation::kAwaited;
   return given ? Confirmation::kGiven : Confirmation::kTooFew;
 }
 
-void Client::Confirmed::OnAckRoundEnds(const AckResult& result) {
+void Client::AckProgress::OnAckRoundEnds(const AckResult& result) {
   covered_ = in_round_;
   result_ = result;
   client_.Resume();
@@ -315,7 +315,7 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       if (!RelayRun(run)) return false;
       if (decision.action == ReplyAction::kReplace) ToClient(session_.replacement());
       if (decision.action == ReplyAction::kUnconfirmed) {
-        ToClient(resp::UnconfirmedReply(confirmed_->result().confirmed, loop_.options().write_acks));
+        ToClient(resp::UnconfirmedReply(ack_progress_->result().confirmed, loop_.options().write_acks));
       }
       if (closed_) return false;
       run.at += size;
@@ -327,11 +327,11 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       withheld_ = run.lease ? Withheld::kForAcks : Withheld::kForLease;
       // Without a lease replicas are asked all the same, once: a client need not wait for the lease to be told that
       // they do not confirm.
-      if (!confirmed_ || confirmed_->Covers(run.at)) return false;
+      if (!ack_progress_ || ack_progress_->Covers(run.at)) return false;
       if (is_former()) {
-        loop_.acks()->JoinFormer(*confirmed_);
+        loop_.acks()->JoinFormer(*ack_progress_);
       } else {
-        loop_.acks()->Join(*confirmed_);
+        loop_.acks()->Join(*ack_progress_);
       }
       return false;
     case ReplyAction::kDropLink:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Goal: Prometheus learns from any pod what happens in the hive; and docs/metrics.md describes exactly what there is.
-Method: both real binaries scraped over HTTP, before and after changes of leader; a page compared with the document, and, where it is
+Method: the real coordinator scraped over HTTP, before and after changes of leader; a page compared with the document, and, where it is
 installed, given to promtool."""
 
 import os

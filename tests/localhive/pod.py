@@ -145,7 +145,7 @@ class Pod:
         return json.loads(run.stdout) if run.returncode == 0 else None
 
     def metrics(self, port=addresses.COORDINATOR_METRICS_PORT):
-        """The text that Prometheus would get from the coordinator (or, with its port, the proxy)."""
+        """The text that Prometheus would get from the coordinator."""
         with self.where.inside(), urllib.request.urlopen(f"http://{self.ip}:{port}/metrics", timeout=10) as answer:
             return answer.read().decode()
 
