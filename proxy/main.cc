@@ -78,6 +78,8 @@ void AddFlags(FlagSet& flags, Options& options) {
       .DefaultText("256MiB, or a quarter of the container's memory");
   flags.Add("client-output-limit", &options.client_output_limit, {{64 << 10}, {1ull << 40}},
             "replies that may wait for one client");
+  flags.Add("allow-admin", &options.worker.allow_admin,
+            "pass on commands that would break the hive: REPLICAOF, SHUTDOWN, DEBUG, CLIENT PAUSE, ...");
   flags.Add("drain-timeout", &options.drain_timeout, {Millis(0), Seconds(3600)}, "time to end after SIGTERM");
   flags.Add("health-listen", &options.health_listen, "grpc.health.v1, plaintext")
       .DefaultText("port 7401, all addresses");

@@ -65,7 +65,8 @@ enum class ConnectionCommand : uint8_t {
 // Why the proxy does not pass a command on: each would break the hive behind the coordinators' backs.
 enum class Refusal : uint8_t {
   kNone,
-  kReplication,         // REPLICAOF, SLAVEOF, FAILOVER, PSYNC, SYNC, REPLCONF: who leads is the coordinators' business
+  kReplication,         // REPLICAOF, SLAVEOF, FAILOVER: who leads is the coordinators' business
+  kReplicaStream,       // PSYNC, SYNC, REPLCONF: what follows is not RESP, so no proxy could pass it on
   kReplicationSetting,  // CONFIG SET replicaof, masterauth, min-replicas-..., replica-..., repl-...
   kShutdown,            // SHUTDOWN
   kDebug,               // DEBUG
@@ -74,6 +75,9 @@ enum class Refusal : uint8_t {
 
 // The reply to a refused command, "-ERR ...\r\n"; says what was refused and what to do instead. Empty for kNone.
 std::string_view RefusalReply(Refusal refusal);
+
+// Whether --allow-admin lifts it: all but what cannot be passed on.
+constexpr bool IsLiftedForAdmins(Refusal refusal) { return refusal != Refusal::kReplicaStream; }
 
 enum class TimeoutUnit : uint8_t { kSeconds /* with a fraction */, kMilliseconds };
 

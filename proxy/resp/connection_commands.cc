@@ -89,7 +89,7 @@ struct RefusalRow {
 
 constexpr RefusalRow kRefused[] = {
     {"replicaof", Refusal::kReplication}, {"slaveof", Refusal::kReplication}, {"failover", Refusal::kReplication},
-    {"psync", Refusal::kReplication},     {"sync", Refusal::kReplication},    {"replconf", Refusal::kReplication},
+    {"psync", Refusal::kReplicaStream},   {"sync", Refusal::kReplicaStream},  {"replconf", Refusal::kReplicaStream},
     {"shutdown", Refusal::kShutdown},     {"debug", Refusal::kDebug},         {"client|pause", Refusal::kPause},
     {"client|unpause", Refusal::kPause},
 };
@@ -160,8 +160,9 @@ std::string_view RefusalReply(Refusal refusal) {
     case Refusal::kNone:
       return "";
     case Refusal::kReplication:
-      return "-ERR refused by hive-proxy: this command changes or imitates replication, which the hive's coordinators "
-             "decide; replicas are reached directly, not through the proxy\r\n";
+      return "-ERR refused by hive-proxy: this command changes replication, which the hive's coordinators decide\r\n";
+    case Refusal::kReplicaStream:
+      return "-ERR refused by hive-proxy: this command is for replicas, which connect to a redis-server directly\r\n";
     case Refusal::kReplicationSetting:
       return "-ERR refused by hive-proxy: this CONFIG SET changes a replication setting, which the hive's coordinators "
              "own; other settings may be set in a command of their own\r\n";

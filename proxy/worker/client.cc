@@ -200,7 +200,7 @@ size_t Client::Parse(std::string_view bytes) {
 
 // Takes a command of which more is to be known than its effect.
 void Client::Take(const resp::Request& request, std::optional<bool>& must_authenticate, bool memory_left) {
-  resp::CommandFacts facts = loop_.commands().Classify(request);
+  resp::CommandFacts facts = loop_.FactsOf(request);
   // If it is more than strangers may send, the server ends the connection on which it comes.
   const bool is_much = request.argument_count() > resp::kMaxUnauthenticatedArguments ||
                        request.bytes().size() > resp::kMaxUnauthenticatedBulk;
@@ -225,7 +225,7 @@ bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
     const bool name_is_huge = head.arguments_seen() == 0 && requests_->known_size() >= kStreamBytes;
     if (head.arguments_seen() == 0 && !name_is_huge) return false;
     // No command has such a name: what is unknown counts as a write.
-    const resp::CommandFacts facts = name_is_huge ? resp::CommandFacts{} : loop_.commands().Classify(head);
+    const resp::CommandFacts facts = name_is_huge ? resp::CommandFacts{} : loop_.FactsOf(head);
     if (!facts.certain && rest.size() < kUncertainBytes) return false;
     session_.AddStreamed(head, facts, loop_.now());
     ChooseConnection();

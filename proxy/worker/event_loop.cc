@@ -131,6 +131,12 @@ void EventLoop::OnCommands(std::shared_ptr<const resp::CommandTable> commands) {
   if (acks_) acks_->UseShardedPublish(commands_->Find("spublish") != nullptr);
 }
 
+resp::CommandFacts EventLoop::FactsOf(const resp::Request& request) const {
+  resp::CommandFacts facts = commands_->Classify(request);
+  if (options_.allow_admin && resp::IsLiftedForAdmins(facts.refusal)) facts.refusal = resp::Refusal::kNone;
+  return facts;
+}
+
 void EventLoop::OnMaster() {
   if (std::exchange(scripts_due_, false) && scripts_.size() > 0) {
     script_loader_.Start(linked_.redis, scripts_.MakeRequests(), scripts_.size());

@@ -64,6 +64,8 @@ class EventLoop final : private Lane::Host {
   resp::RequestScanner& request_scanner() { return request_scanner_; }
   resp::ReplyScanner& reply_scanner() { return reply_scanner_; }
   const resp::CommandTable& commands() const { return *commands_; }
+  // As the table has it, except for what --allow-admin permits.
+  resp::CommandFacts FactsOf(const resp::Request& request) const;
   // As of the leader's redis.
   const resp::RequestLimits& request_limits() const { return request_limits_; }
 

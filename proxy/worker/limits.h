@@ -123,6 +123,7 @@ struct WorkerOptions {
   uint64_t client_output_limit = 64ull << 20;  // bytes
   int write_acks = 0;                          // replicas that must confirm a write; 0: none
   Duration write_acks_timeout = Seconds(1);    // that they have for it
+  bool allow_admin = false;                    // commands that would break the hive are passed on
   std::string redis_user;                      // for the loop's own connections
   std::string redis_password;
 };

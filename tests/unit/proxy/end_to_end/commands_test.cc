@@ -131,6 +131,31 @@ TEST_F(CommandsTest, RefusedCommandSpoilsItsTransaction) {
   EXPECT_EQ(client.Reply(), "$-1\r\n");
 }
 
+TEST_F(CommandsTest, AdminsMayDoWhatWouldBreakTheHive) {
+  StartAll({"--allow-admin"});
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"CONFIG", "SET", "repl-timeout", "77"}), "+OK\r\n");
+  EXPECT_EQ(Direct(redis_a_, {"CONFIG", "GET", "repl-timeout"}), "*2\r\n$12\r\nrepl-timeout\r\n$2\r\n77\r\n");
+  client.Send("MULTI\r\nDEBUG SLEEP 0\r\nCLIENT PAUSE 1 WRITE\r\nCLIENT UNPAUSE\r\nEXEC\r\n");
+  EXPECT_EQ(client.Reply(), "+OK\r\n");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(client.Reply(), "+QUEUED\r\n");
+  EXPECT_EQ(client.Reply(), "*3\r\n+OK\r\n+OK\r\n+OK\r\n");
+  client.Send("CLIENT REPLY SKIP\r\nDEBUG SLEEP 0\r\nDEBUG SLEEP 0\r\n");
+  EXPECT_EQ(client.Reply(), "+OK\r\n");
+  // What follows these is no RESP.
+  EXPECT_TRUE(RespClient(proxy_).Command({"SYNC"}).starts_with("-ERR refused by hive-proxy"));
+
+  RespClient other(proxy_);
+  EXPECT_EQ(other.Command({"REPLICAOF", redis_b_.ip, std::to_string(redis_b_.port)}), "+OK\r\n");
+  EXPECT_TRUE(Direct(redis_a_, {"ROLE"}).starts_with("*5\r\n$5\r\nslave\r\n"));
+  Switch();
+  AwaitHeard();
+  EXPECT_EQ(other.Command({"SET", "k", "v"}), "+OK\r\n");
+  other.SendCommand({"SHUTDOWN", "NOW"});
+  EXPECT_EQ(other.Reply(), "<closed>");
+  EXPECT_EQ(b_->Wait(5), 0);
+}
+
 TEST_F(CommandsTest, PublishAndSubscribeInBothProtocols) {
   StartAll();
   RespClient publisher(proxy_);

@@ -127,9 +127,9 @@ TEST(CommandFacts, RefusesWhatWouldBreakTheHive) {
       {{"REPLICAOF", "NO", "ONE"}, Refusal::kReplication},
       {{"slaveof", "NO", "ONE"}, Refusal::kReplication},
       {{"FAILOVER"}, Refusal::kReplication},
-      {{"PSYNC", "?", "-1"}, Refusal::kReplication},
-      {{"SYNC"}, Refusal::kReplication},
-      {{"REPLCONF", "ACK", "1"}, Refusal::kReplication},
+      {{"PSYNC", "?", "-1"}, Refusal::kReplicaStream},
+      {{"SYNC"}, Refusal::kReplicaStream},
+      {{"REPLCONF", "ACK", "1"}, Refusal::kReplicaStream},
       {{"SHUTDOWN"}, Refusal::kShutdown},
       {{"DEBUG", "SLEEP", "1"}, Refusal::kDebug},
       {{"CLIENT", "PAUSE", "1"}, Refusal::kPause},
@@ -156,6 +156,14 @@ TEST(CommandFacts, RefusesWhatWouldBreakTheHive) {
       EXPECT_TRUE(reply.starts_with("-ERR refused by hive-proxy: ") && reply.find("\r\n") == reply.size() - 2) << reply;
     }
   }
+}
+
+TEST(CommandFacts, AnAdminMayDoAllThatCanBePassedOn) {
+  for (const Refusal refusal :
+       {Refusal::kReplication, Refusal::kReplicationSetting, Refusal::kShutdown, Refusal::kDebug, Refusal::kPause}) {
+    EXPECT_TRUE(IsLiftedForAdmins(refusal));
+  }
+  EXPECT_FALSE(IsLiftedForAdmins(Refusal::kReplicaStream));
 }
 
 TEST(CommandFacts, FindsTheTimeoutOfWhatBlocks) {
