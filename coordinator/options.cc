@@ -111,23 +111,24 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   flags.Add("min-followers", &options.min_followers, {0, 90},
             "writes are refused while fewer followers are in sync with the leader");
   DeclareTimes(flags, options);
-  DeclareTlsFlags(flags, "tls", options.tls, "members and proxies");
+  DeclareTlsFlags(flags, "tls", options.tls, "mutual TLS towards members and proxies");
   flags.AddChoice("log-format", &options.log_format, {"text", "json"}, "form of the log lines on stderr")
       .DefaultText("text on a terminal, else json");
   flags.AddChoice("log-level", &options.log_level, {"debug", "info", "warning", "error"}, "the least that is logged");
 
   FlagSet& status = flags.AddCommand("status", "", "prints the hive as a coordinator sees it");
   status.Add("target", &options.status_target, "the coordinator to ask");
-  DeclareTlsFlags(status, "tls", options.tls, "it");
+  DeclareTlsFlags(status, "tls", options.tls, "mutual TLS towards it");
   status.Add("json", &options.json, "print all that it says, as JSON");
   status.Add("watch", &options.watch, "print it again every second");
   FlagSet& handover = flags.AddCommand("handover", "", "moves leadership to another member, without losing a write");
   handover.AddIp("to", &options.handover_to, "the IP of the member that is to lead").DefaultText("whoever fits best");
   handover.Add("target", &options.handover_target, "the coordinator to ask, leader or not");
-  DeclareTlsFlags(handover, "tls", options.tls, "it");
+  DeclareTlsFlags(handover, "tls", options.tls, "mutual TLS towards it");
   FlagSet& health = flags.AddCommand("health", "SERVICE", "asks for a health service: exit 0 when SERVING, else 1");
   health.Add("target", &options.health_target, "the coordinator or proxy to ask");
-  DeclareTlsFlags(health, "tls", options.tls, "a coordinator's port 7400; ports without TLS are asked without");
+  DeclareTlsFlags(health, "tls", options.tls,
+                  "mutual TLS towards a coordinator's port 7400; ports without TLS are asked without");
 }
 
 void CheckFlags(const FlagSet& flags, Options& options) {

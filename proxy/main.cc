@@ -58,7 +58,7 @@ ByteCount DefaultHoldMemory(const ContainerLimits& limits) {
 void AddFlags(FlagSet& flags, Options& options) {
   flags.Add("listen", &options.listen, "where clients connect").DefaultText("port 6380, all addresses");
   flags.Add("coordinator", &options.coordinator, "this pod's coordinator");
-  DeclareTlsFlags(flags, "coordinator-tls", options.coordinator_tls, "coordinators");
+  DeclareTlsFlags(flags, "coordinator-tls", options.coordinator_tls, "mutual TLS towards coordinators");
   flags.Add("threads", &options.threads, {1, 256}, "event loops").DefaultText("the container's CPU limit");
   flags.Add("redis-user", &options.worker.redis_user, "user of the proxy's own connections to redis");
   flags.Add("redis-password-file", &options.redis_password_file,

@@ -16,23 +16,11 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "common/app/flags.h"
+#include "common/app/tls_files.h"
 
 namespace hive {
 
 inline constexpr unsigned kTlsRefreshSeconds = 1;
-
-struct TlsFiles {
-  std::string certificate;  // this process's, and the intermediates that lead to the authority
-  std::string key;          // of the certificate, not encrypted
-  std::string authority;    // one or more certificates: during a change of the CA, the old and the new
-
-  bool empty() const { return certificate.empty() && key.empty() && authority.empty(); }
-};
-
-// Declares --tls-cert, --tls-key and --tls-ca (with the prefix "tls"). `files` outlives `flags`. `whom`: "the other
-// members", as the help says.
-void DeclareTlsFlags(FlagSet& flags, std::string_view prefix, TlsFiles& files, std::string_view whom);
 
 class MemberTls {
  public:

@@ -1,7 +1,6 @@
 #include "common/app/peer_secrets.h"
 
 #include <openssl/evp.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <string_view>
@@ -35,14 +34,6 @@ std::string_view WithoutBlanks(std::string_view line) {
   const size_t first = line.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
   return line.substr(first, line.find_last_not_of(kBlanks) - first + 1);
-}
-
-// What changes when a file does. Empty: there is none.
-std::string StateOf(const std::string& path) {
-  struct stat found = {};
-  if (path.empty() || ::stat(path.c_str(), &found) != 0) return {};
-  return std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) + ":" + std::to_string(found.st_size) + ":" +
-         std::to_string(found.st_mtim.tv_sec) + "." + std::to_string(found.st_mtim.tv_nsec);
 }
 
 }  // namespace
@@ -94,7 +85,7 @@ PeerSecretSource::PeerSecretSource(std::string file, std::string redis_password_
 absl::StatusOr<std::unique_ptr<PeerSecretSource>> PeerSecretSource::Open(std::string file,
                                                                          std::string redis_password_file) {
   std::unique_ptr<PeerSecretSource> source(new PeerSecretSource(std::move(file), std::move(redis_password_file)));
-  source->seen_ = StateOf(source->file_.empty() ? source->redis_password_file_ : source->file_);
+  source->seen_ = StateOfFile(source->file_.empty() ? source->redis_password_file_ : source->file_);
   absl::StatusOr<PeerSecrets> secrets = source->Read();
   if (!secrets.ok()) return secrets.status();
   source->current_ = std::make_shared<const PeerSecrets>(*std::move(secrets));
@@ -126,7 +117,7 @@ void PeerSecretSource::Refresh(Instant now) {
   const std::string& watched = file_.empty() ? redis_password_file_ : file_;
   if (watched.empty() || (looked_at_ && now - *looked_at_ < kRefreshInterval)) return;
   looked_at_ = now;
-  std::string state = StateOf(watched);
+  std::string state = StateOfFile(watched);
   if (state == seen_) return;
   seen_ = std::move(state);
   absl::StatusOr<PeerSecrets> secrets = Read();

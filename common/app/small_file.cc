@@ -1,6 +1,7 @@
 #include "common/app/small_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -27,6 +28,13 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, size_t max_by
   if (size > max_bytes) return absl::OutOfRangeError("holds more than " + std::to_string(max_bytes) + " bytes");
   text.resize(size);
   return text;
+}
+
+std::string StateOfFile(const std::string& path) {
+  struct stat found = {};
+  if (path.empty() || ::stat(path.c_str(), &found) != 0) return {};
+  return std::to_string(found.st_dev) + ":" + std::to_string(found.st_ino) + ":" + std::to_string(found.st_size) + ":" +
+         std::to_string(found.st_mtim.tv_sec) + "." + std::to_string(found.st_mtim.tv_nsec);
 }
 
 }  // namespace hive
