@@ -20,6 +20,7 @@
 #include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
 #include "common/app/shutdown.h"
+#include "common/app/tls_source.h"
 #include "common/app/version.h"
 #include "common/net/clock.h"
 #include "common/net/descriptors.h"
@@ -39,6 +40,8 @@ struct Options {
   ListenAddress health_listen = {"", 7401};
   Endpoint coordinator = {"127.0.0.1", 7400};
   TlsFiles coordinator_tls;
+  TlsFiles tls;
+  std::string tls_client_auth;
   int threads = 1;
   std::string redis_password_file;
   std::string peer_secret_file;
@@ -80,6 +83,11 @@ void AddFlags(FlagSet& flags, Options& options) {
             "replies that may wait for one client");
   flags.Add("allow-admin", &options.worker.allow_admin,
             "pass on commands that would break the hive: REPLICAOF, SHUTDOWN, DEBUG, CLIENT PAUSE, ...");
+  DeclareTlsFlags(flags, "tls", options.tls, "TLS towards clients");
+  flags
+      .AddChoice("tls-client-auth", &options.tls_client_auth, {"no", "optional", "yes"},
+                 "whether a client must show a certificate")
+      .DefaultText("yes with --tls-ca, else no");
   flags.Add("drain-timeout", &options.drain_timeout, {Millis(0), Seconds(3600)}, "time to end after SIGTERM");
   flags.Add("health-listen", &options.health_listen, "grpc.health.v1, plaintext")
       .DefaultText("port 7401, all addresses");
@@ -88,9 +96,40 @@ void AddFlags(FlagSet& flags, Options& options) {
   flags.AddChoice("log-level", &options.log_level, {"debug", "info", "warning", "error"}, "what is logged");
 }
 
+// TLS towards clients; null: plaintext.
+absl::StatusOr<std::shared_ptr<TlsSource>> OpenClientTls(const Options& options) {
+  const bool names_authority = !options.tls.authority.empty();
+  const std::string& auth = options.tls_client_auth;
+  if (options.tls.empty() && auth.empty()) return nullptr;
+  if (options.tls.certificate.empty())
+    return absl::InvalidArgumentError("--tls-cert is missing: TLS needs --tls-cert and --tls-key");
+  TlsSource::Options source = {.files = options.tls,
+                               .flag_prefix = "tls",
+                               .side = TlsContext::Side::kServer,
+                               .peer = TlsContext::PeerCertificate::kNotAsked};
+  if (auth == "optional") source.peer = TlsContext::PeerCertificate::kIfGiven;
+  if (auth == "yes" || (auth.empty() && names_authority)) source.peer = TlsContext::PeerCertificate::kRequired;
+  if (source.peer != TlsContext::PeerCertificate::kNotAsked && !names_authority) {
+    return absl::InvalidArgumentError("--tls-client-auth=" + auth +
+                                      ": needs --tls-ca, the authority that signs clients' certificates");
+  }
+  return TlsSource::Open(std::move(source));
+}
+
+// What is read again when it changes.
+struct Secrets {
+  std::shared_ptr<PeerSecretSource> of_members;
+  std::vector<std::shared_ptr<TlsSource>> tls;
+
+  void Refresh(Instant now) {
+    of_members->Refresh(now);
+    for (const std::shared_ptr<TlsSource>& source : tls) source->Refresh(now);
+  }
+};
+
 // One socket per loop on the same port. The first is bound without SO_REUSEPORT, and let go again, to find out whether
 // another process holds the port: with it, both would get a share of the clients.
-absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int loops) {
+absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int loops, bool tls) {
   ListenAddress shared = address;
   {
     absl::StatusOr<Fd> first = ListenTcp(address, {.only_bind = true});
@@ -103,7 +142,7 @@ absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int
     if (!listener.ok()) return listener.status();
     listeners.push_back(std::move(*listener));
   }
-  LogInfo("listen", "serves redis clients", {{"address", ToString(shared)}, {"threads", loops}});
+  LogInfo("listen", "serves redis clients", {{"address", ToString(shared)}, {"tls", tls}, {"threads", loops}});
   return listeners;
 }
 
@@ -131,7 +170,7 @@ class Readiness {
 
 // Serves until SIGTERM, and then as proxy/worker/drain.h says.
 void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, const Readiness& readiness,
-                       HealthService& health, const SharedCounters& counters, PeerSecretSource& secrets,
+                       HealthService& health, const SharedCounters& counters, Secrets& secrets,
                        const std::vector<std::unique_ptr<EventLoop>>& loops) {
   while (!signals.Wait(kMainTick)) {
     health.SetServing(kHealthReadiness, readiness.Ready(ReadMonotonicClock()));
@@ -190,11 +229,15 @@ int Main(int argc, char** argv) {
   flags.ParseOrExit(argc, argv);
   absl::StatusOr<std::string> password = ReadRedisPassword(options.redis_password_file);
   if (!password.ok()) return Fail(password.status());
-  const absl::StatusOr<MemberTls> tls = MemberTls::Load(options.coordinator_tls, "coordinator-tls");
-  if (!tls.ok()) return Fail(tls.status());
+  const absl::StatusOr<MemberTls> coordinator_tls = MemberTls::Load(options.coordinator_tls, "coordinator-tls");
+  if (!coordinator_tls.ok()) return Fail(coordinator_tls.status());
   auto opened = PeerSecretSource::Open(options.peer_secret_file, options.redis_password_file);
   if (!opened.ok()) return Fail(opened.status());
-  const std::shared_ptr<PeerSecretSource> secrets = *std::move(opened);
+  Secrets secrets = {.of_members = *std::move(opened), .tls = {}};
+  const absl::StatusOr<std::shared_ptr<TlsSource>> client_tls = OpenClientTls(options);
+  if (!client_tls.ok()) return Fail(client_tls.status());
+  if (*client_tls) secrets.tls.push_back(*client_tls);
+  options.worker.tls = *client_tls;
   options.worker.redis_password = std::move(*password);
   options.worker.client_output_limit = options.client_output_limit.bytes;
   options.worker.hold_memory = options.hold_memory.bytes / static_cast<uint64_t>(options.threads);
@@ -210,7 +253,8 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<GrpcServer>> health_server = GrpcServer::Start(
       {.listen = {options.health_listen}, .listen_flag = "--health-listen", .services = {health.service()}});
   if (!health_server.ok()) return Fail(health_server.status());
-  absl::StatusOr<std::vector<Fd>> listeners = ListenForLoops(options.listen, options.threads);
+  absl::StatusOr<std::vector<Fd>> listeners =
+      ListenForLoops(options.listen, options.threads, options.worker.tls != nullptr);
   if (!listeners.ok()) return Fail(listeners.status());
 
   SharedCounters counters;
@@ -222,14 +266,15 @@ int Main(int argc, char** argv) {
     loops.push_back(std::make_unique<EventLoop>(options.worker, std::move(own), counters));
   }
   Readiness readiness(options.worker.hold_timeout);
-  auto watch = std::make_unique<WatchClient>(WatchClient::Options{options.coordinator, tls->channel(), secrets},
-                                             [&loops, &readiness](const WatchClient::News& news) {
-                                               readiness.OnNews(news);
-                                               for (auto& loop : loops) loop->SetLeader(news.snapshot);
-                                             });
+  auto watch = std::make_unique<WatchClient>(
+      WatchClient::Options{options.coordinator, coordinator_tls->channel(), secrets.of_members},
+      [&loops, &readiness](const WatchClient::News& news) {
+        readiness.OnNews(news);
+        for (auto& loop : loops) loop->SetLeader(news.snapshot);
+      });
   for (auto& loop : loops) threads.emplace_back([&loop] { loop->Run(); });
 
-  ServeUntilDrained(options, signals, readiness, health, counters, *secrets, loops);
+  ServeUntilDrained(options, signals, readiness, health, counters, secrets, loops);
 
   watch.reset();
   for (auto& loop : loops) loop->Stop();

@@ -23,7 +23,7 @@ class Stream {
  public:
   Stream() = default;
   explicit Stream(Fd fd) : fd_(std::move(fd)) {}
-  Stream(Fd fd, const TlsContext& context) : fd_(std::move(fd)), tls_(std::make_unique<TlsStream>(context, fd_)) {}
+  Stream(Fd fd, const TlsContext& context) : tls_(std::make_unique<TlsStream>(context, fd)), fd_(std::move(fd)) {}
   Stream(Stream&&) = default;
   Stream& operator=(Stream&&) = default;
 
@@ -71,8 +71,8 @@ class Stream {
   }
 
  private:
-  Fd fd_;
   std::unique_ptr<TlsStream> tls_;
+  Fd fd_;
 };
 
 }  // namespace hive

@@ -75,9 +75,12 @@ struct TlsStream::Bio {
     ssize_t n = -1;
     errno = EAGAIN;
     if (!stream.established_) n = ::recv(stream.socket_, buffer, static_cast<size_t>(size), 0);
-    if (n == 0) stream.Say("closed by the peer");
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
-    if (n < 0 && errno == ECONNRESET) stream.Say("reset by the peer");
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+      BIO_set_retry_read(bio);
+    } else if (n <= 0) {
+      stream.peer_left_ = true;
+      stream.Say(n == 0 ? "closed by the peer" : "the connection broke");
+    }
     return static_cast<int>(n);
   }
 

@@ -50,6 +50,8 @@ class TlsStream {
   // Why it failed, or Read did with EPROTO, in a few words: "wrong version number", "its certificate: unable to get
   // local issuer certificate". Of a server that refuses a client's certificate in TLS 1.3, Read is the first to know.
   const std::string& failure() const { return failure_; }
+  // ... and whether it was for nothing but that the peer has gone.
+  bool peer_left() const { return peer_left_; }
 
   // As recv(2), of the plaintext: 0 when the peer has ended, with or without saying so; -1 with errno, EAGAIN when
   // there is nothing; EPROTO: what came is no TLS, or was changed on the way. Requires size >= kLeastRead.
@@ -86,6 +88,7 @@ class TlsStream {
   std::string unsent_;
   std::string failure_;
   bool established_ = false;
+  bool peer_left_ = false;
   bool wants_reading_ = false;
   bool ending_ = false;     // the socket is shut once all is sent
   bool cut_ = false;        // the socket can take no more

@@ -28,22 +28,24 @@ Acceptor::~Acceptor() { loop_.poller().Remove(listener_, this); }
 
 void Acceptor::AcceptSome() {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
-    if (IsScarce()) return Pause(EMFILE);
+    if (IsScarce()) return Complain(EMFILE);
+    if (!loop_.MayTakeIn()) return Pause();
     int error = 0;
     Fd socket = AcceptTcp(listener_, error);
     if (!socket.valid()) {
       if (error == ECONNABORTED || error == EINTR) continue;
-      if (error != EAGAIN) Pause(error);
+      if (error != EAGAIN) Complain(error);
       return;
     }
     scarce_ = socket.get() >= scarce_from_;
     if (!loop_.Admit()) {
-      // As redis says it. One small segment into an empty buffer: it is taken, or the client is gone.
+      // As redis says it. One small segment into an empty buffer: it is taken, or the client is gone. With TLS it would
+      // take a handshake to say anything.
       constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
-      (void)!::send(socket.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL);
+      if (!loop_.speaks_tls()) (void)!::send(socket.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL);
       continue;
     }
-    loop_.AddClient(std::move(socket));
+    loop_.TakeIn(std::move(socket));
   }
 }
 
@@ -56,12 +58,16 @@ bool Acceptor::IsScarce() {
   return scarce_;
 }
 
-void Acceptor::Pause(int error) {
+void Acceptor::Complain(int error) {
   if (loop_.now() >= next_complaint_) {
     next_complaint_ = loop_.now() + kComplaintInterval;
     LogWarning("listen", "no new clients for the moment: raise the limit of open files, or lower --max-clients",
                {{"why", ErrnoText(error)}});
   }
+  Pause();
+}
+
+void Acceptor::Pause() {
   loop_.poller().Modify(listener_, 0, this);
   resume_.StartIn(kAcceptPause);
 }

@@ -25,7 +25,8 @@ class Acceptor final : private Poller::Handler {
  private:
   void OnReady(uint32_t) override { AcceptSome(); }
   bool IsScarce();
-  void Pause(int error);
+  void Complain(int error);
+  void Pause();
 
   EventLoop& loop_;
   Fd listener_;

@@ -1,7 +1,5 @@
 #include "proxy/worker/client.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <span>
@@ -16,17 +14,17 @@
 
 namespace hive::proxy {
 
-Client::Client(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {
+Client::Client(EventLoop& loop, Stream socket) : loop_(loop), socket_(std::move(socket)), session_(&loop.scripts()) {
   if (loop_.acks() != nullptr) ack_progress_ = std::make_unique<AckProgress>(*this);
 }
 
 bool Client::Start() {
-  SetKeepAlive(socket_);
-  SetUnsentLimit(socket_, kUnsentBytes);
-  interest_ = Poller::kReadable;
+  SetKeepAlive(socket_.fd());
+  SetUnsentLimit(socket_.fd(), kUnsentBytes);
+  interest_ = socket_.InterestFor(Poller::kReadable);
   last_heard_ = loop_.now();
   visitor_.since = ReadMonotonicClock();
-  return loop_.poller().Add(socket_, interest_, this);
+  return loop_.poller().Add(socket_.fd(), interest_, this);
 }
 
 void Client::Close() {
@@ -36,7 +34,7 @@ void Client::Close() {
   if (former_feed_) former_feed_->Close();
   if (lane_ != nullptr) LeaveLane();
   if (ack_progress_) loop_.acks()->Leave(*ack_progress_);
-  loop_.poller().Remove(socket_, this);
+  loop_.poller().Remove(socket_.fd(), this);
   socket_.Close();
   loop_.memory().Account(accounted_, {});
   accounted_ = {};
@@ -44,6 +42,7 @@ void Client::Close() {
 }
 
 void Client::OnReady(uint32_t ready) {
+  ready = socket_.OnReady(ready);
   if ((ready & Poller::kWritable) != 0) FlushToClient();
   if (!closed_ && (ready & Poller::kReadable) != 0) {
     OnReadable();
@@ -65,7 +64,7 @@ void Client::OnReady(uint32_t ready) {
 
 void Client::OnReadable() {
   const std::span<char> buffer = loop_.read_buffer();
-  const ssize_t n = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+  const ssize_t n = socket_.Read(buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) return Close();
   if (n == 0) return OnEnd();
@@ -97,7 +96,7 @@ void Client::OnEnd() {
   half_closed_at_ = loop_.now();
   const Gates gates = this->gates();
   const bool nothing_comes =
-      !session_.has_unsent() && !session_.has_in_flight() && !session_.opaque() && to_client_.empty();
+      !session_.has_unsent() && !session_.has_in_flight() && !session_.opaque() && has_taken_all();
   const bool held = session_.has_unsent() && !(gates.leader && gates.writes);
   if (parted_ || nothing_comes || held || session_.waits_on_server() || session_.body(gates) != BodyState::kNone) {
     Close();
@@ -258,7 +257,7 @@ void Client::RelayBody(std::string_view bytes) {
 void Client::ToClient(std::string_view bytes) {
   if (bytes.empty() || closed_) return;
   if (to_client_.empty()) {
-    const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const ssize_t n = socket_.Write(bytes);
     if (n < 0 && errno != EAGAIN && errno != EINTR) return Close();
     if (n > 0) {
       taken_ += static_cast<uint64_t>(n);
@@ -273,7 +272,7 @@ void Client::ToClient(std::string_view bytes) {
 void Client::FlushToClient() {
   if (to_client_.empty()) return;
   const std::string_view bytes = to_client_.view();
-  const ssize_t n = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const ssize_t n = socket_.Write(bytes);
   if (n < 0 && errno != EAGAIN && errno != EINTR) return Close();
   if (n <= 0) return;
   taken_ += static_cast<uint64_t>(n);
@@ -313,7 +312,7 @@ void Client::OnTick(Instant now) {
   if (half_closed_ && now - half_closed_at_ >= kHalfClosedGrace) return Close();
   if (ReadsSlowly() && now - last_taken_ >= kSlowReaderGrace) {
     LogWarning("client", "closed: it does not read its replies",
-               {{"client", ToString(PeerEndpoint(socket_))}, {"queued_bytes", to_client_.size()}});
+               {{"client", ToString(PeerEndpoint(socket_.fd()))}, {"queued_bytes", to_client_.size()}});
     return Evict();
   }
   Settle();
@@ -322,7 +321,7 @@ void Client::OnTick(Instant now) {
 void Client::EndOverdue(Instant now) {
   if (closed_ || !session_.Overdue(loop_.options().hold_timeout, withheld_ != Withheld::kNo, now)) return;
   LogDebug("client", "closed: no leader to speak for what it has in flight",
-           {{"client", ToString(PeerEndpoint(socket_))}, {"answered", withheld_ != Withheld::kNo}});
+           {{"client", ToString(PeerEndpoint(socket_.fd()))}, {"answered", withheld_ != Withheld::kNo}});
   Close();
 }
 
@@ -346,7 +345,7 @@ void Client::Part(DrainStage stage) {
 bool Client::discards() const { return parted_ || (ceases_ && body_.empty() && !body_ends_ && !session_.body_begun()); }
 
 bool Client::MayPart() const {
-  if (parting_ == DrainStage::kServing || parted_ || !session_.idle() || !to_client_.empty()) return false;
+  if (parting_ == DrainStage::kServing || parted_ || !session_.idle() || !has_taken_all()) return false;
   if (parting_ == DrainStage::kEveryone) {
     return answered_since_parting() || loop_.now() - last_heard_ >= kQuietBeforeEnd;
   }
@@ -370,12 +369,12 @@ void Client::Settle() {
   EmitLocalReplies();
   if (closed_) return;
   const bool all_answered = half_closed_ && session_.idle() && !session_.opaque();
-  const bool all_said = to_client_.empty() && (session_.finished() || all_answered);
+  const bool all_said = has_taken_all() && (session_.finished() || all_answered);
   if (session_.broken() || all_said) return Close();
   if (MayPart()) {
     parted_ = true;
     unparsed_.Clear();
-    ::shutdown(socket_.get(), SHUT_WR);
+    socket_.EndWriting();
   }
   AccountMemory();
   UpdateInterest();
@@ -417,8 +416,8 @@ bool Client::ReadsSlowly() const {
 void Client::AccountMemory() {
   const size_t queue = session_.memory();
   const bool held = session_.has_unsent() && loop_.holds();
-  const MemoryShare share = {
-      held ? queue : 0, (held ? 0 : queue) + unparsed_.size() + body_.size() + unjudged_.size() + to_client_.size()};
+  const MemoryShare share = {held ? queue : 0, (held ? 0 : queue) + unparsed_.size() + body_.size() + unjudged_.size() +
+                                                   to_client_.size() + socket_.unsent()};
   if (share.buffered > kSmallShare && accounted_.buffered <= kSmallShare) large_since_ = loop_.now();
   loop_.memory().Account(accounted_, share);
   accounted_ = share;
@@ -438,7 +437,7 @@ Debtor Client::debtor() const {
 }
 
 void Client::Evict() {
-  SetResetOnClose(socket_);
+  SetResetOnClose(socket_.fd());
   Close();
 }
 
@@ -451,9 +450,10 @@ void Client::UpdateInterest() {
     interest |= Poller::kPeerClosed;
   }
   if (!to_client_.empty()) interest |= Poller::kWritable;
+  interest = socket_.InterestFor(interest);
   if (interest == interest_) return;
   interest_ = interest;
-  loop_.poller().Modify(socket_, interest_, this);
+  loop_.poller().Modify(socket_.fd(), interest_, this);
 }
 
 }  // namespace hive::proxy

@@ -17,8 +17,8 @@
 #include <optional>
 #include <string_view>
 
-#include "common/net/fd.h"
 #include "common/net/poller.h"
+#include "common/net/stream.h"
 #include "proxy/resp/reply_scanner.h"
 #include "proxy/resp/request_scanner.h"
 #include "proxy/session/byte_queue.h"
@@ -38,7 +38,7 @@ class EventLoop;
 
 class Client final : private Poller::Handler, private Link::Owner, private Lane::Rider {
  public:
-  Client(EventLoop& loop, Fd socket);
+  Client(EventLoop& loop, Stream socket);
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -180,6 +180,8 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   bool MayReadCommands() const;
   bool discards() const;
   bool MayPart() const;
+  // Whether the kernel has all that there is for it.
+  bool has_taken_all() const { return to_client_.empty() && socket_.unsent() == 0; }
   bool answered_since_parting() const { return taken_ > taken_before_parting_; }
   bool MayReadReplies() const;
   bool TakesReplies() const;
@@ -188,7 +190,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void AccountMemory();
 
   EventLoop& loop_;
-  Fd socket_;
+  [[no_unique_address]] Stream socket_;  // whose last four bytes are padding, in which there is room for:
   uint32_t interest_ = 0;
   Session session_;
   std::unique_ptr<Link> link_;

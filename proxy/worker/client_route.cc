@@ -121,7 +121,7 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
   if (!session_.LinkEnded(end, last_answer, loop_.now(), held_oldest)) {
     LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
-             {{"client", ToString(PeerEndpoint(socket_))},
+             {{"client", ToString(PeerEndpoint(socket_.fd()))},
               {"link_end", static_cast<int>(end)},
               {"handed_over", was_former},
               {"awaited_confirmation", awaited_confirmation}});
@@ -201,7 +201,7 @@ void Client::OnLaneEnded(bool crashed, bool oldest) {
 void Client::OnLaneRefused(std::string_view error) {
   if (closed_) return;
   LogDebug("client", "closed: the server does not let its connection be what it was",
-           {{"client", ToString(PeerEndpoint(socket_))}, {"error", std::string(error)}});
+           {{"client", ToString(PeerEndpoint(socket_.fd()))}, {"error", std::string(error)}});
   Close();
 }
 

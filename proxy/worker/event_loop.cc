@@ -40,6 +40,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
         [this] { SuspectLeader(); });
   }
   poller_.SetBeforeSleep([this] { BeforeSleep(); });
+  if (options_.tls) handshakes_ = std::make_unique<Handshakes>(*this, options_.tls);
   for (Fd& listener : listeners) acceptors_.push_back(std::make_unique<Acceptor>(*this, std::move(listener)));
 }
 
@@ -170,12 +171,14 @@ bool EventLoop::Admit() {
   return false;
 }
 
-void EventLoop::AddClient(Fd socket) {
+void EventLoop::TakeIn(Fd socket) {
+  if (handshakes_) return handshakes_->Begin(std::move(socket));
+  AddClient(Stream(std::move(socket)));
+}
+
+void EventLoop::AddClient(Stream socket) {
   auto client = std::make_unique<Client>(*this, std::move(socket));
-  if (!client->Start()) {
-    counters_.clients.fetch_sub(1, std::memory_order_relaxed);
-    return;
-  }
+  if (!client->Start()) return Dismiss();
   if (!shed_.running()) shed_.StartIn(kIdleBeforeShed);
   client->index = clients_.size();
   clients_.push_back(std::move(client));
@@ -244,7 +247,7 @@ void EventLoop::FreeRetired() {
     std::swap(clients_[client->index], clients_.back());
     clients_[client->index]->index = client->index;
     clients_.pop_back();
-    counters_.clients.fetch_sub(1, std::memory_order_relaxed);
+    Dismiss();
   }
   std::erase_if(former_lanes_, [](const std::unique_ptr<Lane>& lane) { return lane->riders() == 0; });
   retired_lanes_.clear();

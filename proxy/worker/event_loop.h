@@ -32,6 +32,7 @@
 #include "proxy/worker/client.h"
 #include "proxy/worker/drain.h"
 #include "proxy/worker/former_feed.h"
+#include "proxy/worker/handshakes.h"
 #include "proxy/worker/limits.h"
 #include "proxy/worker/memory.h"
 
@@ -123,9 +124,18 @@ class EventLoop final : private Lane::Host {
   void Retire(std::unique_ptr<FormerFeed> feed) { retired_feeds_.push_back(std::move(feed)); }
 
   // --- for the acceptor ---
-  // Counts one more client, unless there are --max-clients already. Then AddClient.
+  // Counts one more client, unless there are --max-clients already. Then TakeIn.
   bool Admit();
-  void AddClient(Fd socket);
+  // Whether there is room for one more to begin with.
+  bool MayTakeIn() { return !handshakes_ || handshakes_->MayBegin(); }
+  // Who was admitted becomes a client, with TLS behind its handshake.
+  void TakeIn(Fd socket);
+  bool speaks_tls() const { return handshakes_ != nullptr; }
+
+  // --- for handshakes ---
+  void AddClient(Stream socket);
+  // Who was admitted becomes no client.
+  void Dismiss() { counters_.clients.fetch_sub(1, std::memory_order_relaxed); }
 
  private:
   void OnLeader(const LeaderSnapshot& snapshot);
@@ -207,6 +217,7 @@ class EventLoop final : private Lane::Host {
   std::vector<Client*> retired_clients_;
   std::vector<std::unique_ptr<Link>> retired_links_;
   std::vector<std::unique_ptr<FormerFeed>> retired_feeds_;
+  std::unique_ptr<Handshakes> handshakes_;  // null: plaintext
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
 };
 

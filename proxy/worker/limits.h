@@ -8,8 +8,10 @@
 #include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "common/app/tls_source.h"
 #include "common/base/time.h"
 
 namespace hive::proxy {
@@ -98,6 +100,14 @@ inline constexpr size_t kReleasedPerTurn = 256;
 // Connections accepted per turn, so that a crowd of new clients does not starve the others.
 inline constexpr int kAcceptsPerTurn = 64;
 
+// TLS handshakes with clients: how long one may take; how many there may be in an event loop, and from when on they
+// make room for others then. A client far away needs a few tenths of a second.
+inline constexpr Duration kHandshakeTimeout = Seconds(5);
+inline constexpr size_t kMostHandshakes = 1024;
+inline constexpr Duration kHandshakePatience = Seconds(1);
+// CPU for them in one turn of the loop, and the one that goes beyond it: clients that are there wait so long.
+inline constexpr Duration kHandshakeTimePerTurn = Millis(2);
+
 // Of so many descriptors that the process may have, clients get these. The rest is set aside: for what clients that are
 // there need towards redis, for finding out whether the leader leads, for the watch. A quarter, within reason.
 constexpr int DescriptorsForClients(int limit) { return limit - std::clamp(limit / 4, std::min(limit / 2, 32), 1024); }
@@ -124,6 +134,7 @@ struct WorkerOptions {
   int write_acks = 0;                          // replicas that must confirm a write; 0: none
   Duration write_acks_timeout = Seconds(1);    // that they have for it
   bool allow_admin = false;                    // commands that would break the hive are passed on
+  std::shared_ptr<const TlsSource> tls;        // towards clients; null: plaintext
   std::string redis_user;                      // for the loop's own connections
   std::string redis_password;
 };

@@ -308,7 +308,9 @@ TEST_F(CommandsTest, MaxClients) {
   EXPECT_EQ(one.Command({"PING"}), "+PONG\r\n");
   EXPECT_EQ(two.Command({"PING"}), "+PONG\r\n");
   RespClient three(proxy_);
-  EXPECT_EQ(three.Reply(), "-ERR max number of clients reached\r\n");
+  if (!authority_) {  // with TLS it would take a handshake to say so
+    EXPECT_EQ(three.Reply(), "-ERR max number of clients reached\r\n");
+  }
   EXPECT_EQ(three.Reply(), "<closed>");
   one.Close();
   usleep(100000);

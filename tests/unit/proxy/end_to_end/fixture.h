@@ -1,6 +1,8 @@
 // A proxy process between a test and two real redis-servers, led by a fake watch.
 //
 // Each test process has an address and ports of its own, so that tests may run side by side.
+//
+// With HIVE_TEST_TLS=clients all of it happens over TLS between clients and the proxy.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -8,11 +10,15 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/endpoint.h"
+#include "common/net/tls_context.h"
+#include "tests/unit/common/app/certificates.h"
 #include "tests/unit/proxy/end_to_end/child_process.h"
 #include "tests/unit/proxy/end_to_end/fake_watch.h"
 #include "tests/unit/proxy/end_to_end/resp_client.h"
@@ -33,6 +39,9 @@ class ProxyTest : public testing::Test {
     redis_b_ = {ip, port(5)};
     std::string pattern = std::filesystem::temp_directory_path() / "hive-proxy-test-XXXXXX";
     folder_ = mkdtemp(pattern.data());
+    const char* tls = getenv("HIVE_TEST_TLS");
+    const std::string_view who = tls != nullptr ? tls : "";
+    if (who.find("clients") != std::string_view::npos) UseTlsTowardsClients();
   }
   ~ProxyTest() override {
     if (HasFailure()) {
@@ -44,6 +53,7 @@ class ProxyTest : public testing::Test {
     a_.reset();
     b_.reset();
     std::filesystem::remove_all(folder_);
+    RespClient::SpeakTlsTo(proxy_, nullptr);
   }
 
   std::unique_ptr<ChildProcess> StartRedis(const Endpoint& endpoint, std::vector<std::string> more = {}) {
@@ -77,6 +87,31 @@ class ProxyTest : public testing::Test {
     return process;
   }
 
+  // The next proxy serves with TLS, with files that lie in folder_: tls.crt, tls.key, ca.crt. Clients show a
+  // certificate, asked or not.
+  void UseTlsTowardsClients() {
+    authority_ = std::make_unique<Authority>("hive");
+    const Certificate own = authority_->Issue("proxy");
+    proxy_tls_flags_ = {"--tls-cert=" + Put("tls.crt", own.pem), "--tls-key=" + Put("tls.key", own.key_pem),
+                        "--tls-ca=" + Put("ca.crt", authority_->pem())};
+    const Certificate client = authority_->Issue("client");
+    client_tls_ = ClientTls(*authority_, &client);
+    RespClient::SpeakTlsTo(proxy_, client_tls_);
+  }
+  // What a client brings along: whom it trusts, and its certificate, which may be null.
+  static std::shared_ptr<const TlsContext> ClientTls(const Authority& authority, const Certificate* certificate) {
+    return *TlsContext::Make(TlsContext::Side::kClient,
+                             {certificate != nullptr ? certificate->pem : "",
+                              certificate != nullptr ? certificate->key_pem : "", authority.pem()},
+                             TlsContext::PeerCertificate::kRequired);
+  }
+  // Writes a file, in one step as a Secret's volume does, and returns its path.
+  std::string Put(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ + "/" + name + ".new", std::ios::trunc) << text;
+    std::filesystem::rename(folder_ + "/" + name + ".new", folder_ + "/" + name);
+    return folder_ + "/" + name;
+  }
+
   void StartProxy(std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {HIVE_PROXY_BINARY,
                                           "--listen=" + ToString(proxy_),
@@ -84,6 +119,7 @@ class ProxyTest : public testing::Test {
                                           "--coordinator=" + ToString(coordinator_),
                                           "--threads=1",
                                           "--log-level=debug"};
+    arguments.insert(arguments.end(), proxy_tls_flags_.begin(), proxy_tls_flags_.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     if (open_files_ > 0) {
       const std::string limit = std::to_string(open_files_);
@@ -99,8 +135,10 @@ class ProxyTest : public testing::Test {
     watch_ = std::make_unique<FakeWatch>(coordinator_);
     watch_->SetLeader(1, redis_a_);
     StartProxy(std::move(proxy_flags));
-    RespClient first(proxy_);
-    EXPECT_EQ(first.Command({"PING"}), "+PONG\r\n");
+    // It tries its port before it serves there: who connects in that moment is reset.
+    std::string first;
+    for (int i = 0; i < 3 && first != "+PONG\r\n"; ++i) first = RespClient(proxy_).Command({"PING"});
+    EXPECT_EQ(first, "+PONG\r\n");
   }
 
   // A leads, B replicates it.
@@ -151,6 +189,9 @@ class ProxyTest : public testing::Test {
   }
 
   Endpoint proxy_, health_, coordinator_, other_coordinator_, redis_a_, redis_b_;
+  std::unique_ptr<Authority> authority_;  // with TLS: of all certificates
+  std::shared_ptr<const TlsContext> client_tls_;
+  std::vector<std::string> proxy_tls_flags_;
   int open_files_ = 0;                         // not 0: as many may the proxy have
   std::string redis_server_ = "redis-server";  // or another server of that kind, in PATH
   std::string folder_;

@@ -1,13 +1,18 @@
 #include "tests/unit/proxy/end_to_end/resp_client.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <map>
+#include <utility>
 
+#include "common/net/poller.h"
 #include "proxy/resp/replies.h"
 
 namespace hive::proxy {
@@ -18,7 +23,16 @@ int64_t NowMillis() {
       .count();
 }
 
+std::map<std::string, std::shared_ptr<const TlsContext>>& TlsServers() {
+  static std::map<std::string, std::shared_ptr<const TlsContext>> servers;
+  return servers;
+}
+
 }  // namespace
+
+void RespClient::SpeakTlsTo(const Endpoint& server, std::shared_ptr<const TlsContext> tls) {
+  TlsServers()[ToString(server)] = std::move(tls);
+}
 
 RespClient::RespClient(const Endpoint& server, int attempts) {
   sockaddr_in address{};
@@ -28,18 +42,39 @@ RespClient::RespClient(const Endpoint& server, int attempts) {
   for (int i = 0; i < attempts; ++i) {
     Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) {
-      fd_ = std::move(fd);
+      const auto tls = TlsServers().find(ToString(server));
+      if (tls == TlsServers().end() || !tls->second) {
+        stream_ = Stream(std::move(fd));
+        return;
+      }
+      fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+      stream_ = Stream(std::move(fd), *tls->second);
+      stream_.InterestFor(Poller::kReadable);
+      if (!ShakeHands()) stream_.Close();
       return;
     }
     usleep(10000);
   }
 }
 
+bool RespClient::ShakeHands() {
+  const int64_t end = NowMillis() + kDeadlineSeconds * 1000;
+  for (;;) {
+    const TlsStream::Progress progress = stream_.tls()->Handshake();
+    if (progress != TlsStream::Progress::kUnderWay) return progress == TlsStream::Progress::kDone;
+    pollfd poll_fd{stream_.fd().get(), POLLIN, 0};
+    const int64_t left = end - NowMillis();
+    if (left <= 0 || poll(&poll_fd, 1, static_cast<int>(left)) <= 0) return false;
+  }
+}
+
 void RespClient::Send(std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return;
-    bytes.remove_prefix(static_cast<size_t>(n));
+  while (!bytes.empty() || stream_.unsent() > 0) {
+    const ssize_t n = stream_.Write(bytes);
+    if (n < 0 && errno != EAGAIN) return;
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+    pollfd poll_fd{stream_.fd().get(), POLLOUT, 0};
+    if (!bytes.empty() || stream_.unsent() > 0) poll(&poll_fd, 1, kDeadlineSeconds * 1000);
   }
 }
 
@@ -50,47 +85,54 @@ std::string RespClient::Command(std::initializer_list<std::string_view> argument
   return Reply();
 }
 
+RespClient::Event RespClient::Receive(int64_t deadline_ms) {
+  static thread_local std::string chunk(1 << 20, '\0');
+  if (!connected()) return Event::kEnd;
+  for (;;) {
+    // TLS may know of the end already, which had come with what was read before.
+    if (stream_.tls() != nullptr && stream_.OnReady(0) != 0) return Event::kEnd;
+    pollfd poll_fd{stream_.fd().get(), POLLIN, 0};
+    const int64_t left = std::max<int64_t>(0, deadline_ms - NowMillis());
+    if (poll(&poll_fd, 1, static_cast<int>(left)) <= 0) return Event::kNothing;
+    const ssize_t n = stream_.Read(chunk.data(), chunk.size());
+    if (n < 0 && errno == EAGAIN) continue;  // TLS has news, the server has none
+    if (n <= 0) return Event::kEnd;
+    received_.append(chunk.data(), static_cast<size_t>(n));
+    return Event::kBytes;
+  }
+}
+
 std::string RespClient::Reply(int deadline_ms) {
   const int64_t end = NowMillis() + deadline_ms;
-  std::string chunk(1 << 20, '\0');
   for (;;) {
     if (!received_.empty() && scanner_.Scan(received_) == resp::ReplyStatus::kReply) {
       std::string reply = received_.substr(0, scanner_.size());
       received_.erase(0, scanner_.size());
       return reply;
     }
-    pollfd poll_fd{fd_.get(), POLLIN, 0};
-    const int64_t left = end - NowMillis();
-    if (left <= 0 || poll(&poll_fd, 1, static_cast<int>(left)) <= 0) return "<nothing>";
-    const ssize_t n = recv(fd_.get(), chunk.data(), chunk.size(), 0);
-    if (n <= 0) return "<closed>";
-    received_.append(chunk.data(), static_cast<size_t>(n));
+    const Event event = Receive(end);
+    if (event != Event::kBytes) return event == Event::kEnd ? "<closed>" : "<nothing>";
   }
 }
 
-bool RespClient::Quiet(int ms) {
-  if (!received_.empty()) return false;
-  pollfd poll_fd{fd_.get(), POLLIN, 0};
-  return poll(&poll_fd, 1, ms) == 0;
-}
+bool RespClient::Quiet(int ms) { return received_.empty() && Receive(NowMillis() + ms) == Event::kNothing; }
 
 bool RespClient::Closes(int deadline_ms) {
   const int64_t end = NowMillis() + deadline_ms;
   for (;;) {
-    pollfd poll_fd{fd_.get(), POLLIN, 0};
-    const int64_t left = end - NowMillis();
-    if (left <= 0 || poll(&poll_fd, 1, static_cast<int>(left)) <= 0) return false;
-    char buffer[65536];
-    if (recv(fd_.get(), buffer, sizeof buffer, 0) <= 0) return true;
+    const Event event = Receive(end);
+    received_.clear();
+    if (event != Event::kBytes) return event == Event::kEnd;
   }
 }
 
-bool RespClient::SeesEnd() const {
+bool RespClient::SeesEnd() {
+  if (stream_.tls() != nullptr) return Receive(0) == Event::kEnd;  // what comes with TLS is not the end
   char byte;
-  const ssize_t n = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t n = recv(stream_.fd().get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
-void RespClient::HalfClose() { shutdown(fd_.get(), SHUT_WR); }
+void RespClient::HalfClose() { stream_.EndWriting(); }
 
 }  // namespace hive::proxy
