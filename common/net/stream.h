@@ -31,6 +31,8 @@ class Stream {
   bool valid() const { return fd_.valid(); }
   // Null: plain. For its handshake, after which nobody needs to ask.
   TlsStream* tls() { return tls_.get(); }
+  // Why TLS has failed; empty: it has not, or there is none.
+  std::string_view tls_failure() const { return tls_ ? std::string_view(tls_->failure()) : std::string_view(); }
 
   // As recv(2). With TLS `size` is at least TlsStream::kLeastRead.
   ssize_t Read(char* buffer, size_t size) {

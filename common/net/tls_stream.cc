@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -154,8 +153,11 @@ ssize_t TlsStream::Ended() const {
 }
 
 ssize_t TlsStream::Read(char* buffer, size_t size) {
-  assert(size >= kLeastRead);
   if (ended_) return Ended();
+  if (size < kLeastRead) {
+    errno = EMSGSIZE;
+    return -1;
+  }
   Scratch& scratch = ThreadScratch();
   // Of the record whose beginning OpenSSL has, kRecordBytes may come out; of the rest less than is received.
   const ssize_t n = ::recv(socket_, scratch.received, std::min(size - kRecordBytes, sizeof scratch.received), 0);

@@ -54,7 +54,7 @@ class TlsStream {
   bool peer_left() const { return peer_left_; }
 
   // As recv(2), of the plaintext: 0 when the peer has ended, with or without saying so; -1 with errno, EAGAIN when
-  // there is nothing; EPROTO: what came is no TLS, or was changed on the way. Requires size >= kLeastRead.
+  // there is nothing; EPROTO: what came is no TLS, or was changed on the way; EMSGSIZE: `size` is below kLeastRead.
   ssize_t Read(char* buffer, size_t size);
   // As send(2) and sendmsg(2): how much was taken. After less than all, more is when the socket is writable.
   ssize_t Write(std::span<const iovec> pieces);

@@ -25,13 +25,13 @@ Welcome Understand(const resp::Reply& reply) {
 
 }  // namespace
 
-AuthenticationCheck::AuthenticationCheck(Poller& poller, std::function<void()> done)
-    : poller_(poller),
+AuthenticationCheck::AuthenticationCheck(const Transport& transport, std::function<void()> done)
+    : transport_(transport),
       done_(std::move(done)),
-      link_(poller, {},
+      link_(transport, {},
             {[this] { link_.Send(kQuestion); }, [this](const resp::Reply& reply) { OnReply(reply); },
              [this](const std::string&) { Learn(Welcome::kUnclear); }}),
-      timeout_(poller, [this] { Learn(Welcome::kUnclear); }) {}
+      timeout_(transport.poller, [this] { Learn(Welcome::kUnclear); }) {}
 
 bool AuthenticationCheck::MayAsk(Instant now) const { return next_ - now <= (kBurst - 1) * kInterval; }
 

@@ -38,21 +38,21 @@ class AuthenticationCheck {
   static constexpr Duration kAnswerTimeout = Millis(500);
 
   // `done`: ask again; from the loop, or from within WelcomeOf.
-  AuthenticationCheck(Poller& poller, std::function<void()> done);
+  AuthenticationCheck(const Transport& transport, std::function<void()> done);
 
   // Of a client that has connected at `since`, by ReadMonotonicClock(). Asks `redis` if need be; `done` follows.
   Welcome WelcomeOf(Instant since, const Endpoint& redis);
 
   // A client is about to change who may do what: for kExact nobody is answered by what is older than itself.
   static constexpr Duration kExact = Millis(100);
-  void BeExact() { exact_until_ = poller_.Now() + kExact; }
+  void BeExact() { exact_until_ = transport_.poller.Now() + kExact; }
 
  private:
   void OnReply(const resp::Reply& reply);
   void Learn(Welcome welcome);
   bool MayAsk(Instant now) const;
 
-  Poller& poller_;
+  const Transport transport_;
   const std::function<void()> done_;
   ControlLink link_;
   Timer timeout_;

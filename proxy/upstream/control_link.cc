@@ -12,7 +12,7 @@ void ControlLink::Connect(const Endpoint& redis) {
   unsent_.clear();
   received_.clear();
   scanner_ = {};
-  link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
+  link_ = std::make_unique<Link>(transport_, static_cast<Link::Owner&>(*this));
   if (const absl::Status status = link_->Connect(redis); !status.ok()) Down(std::string(status.message()));
 }
 
@@ -26,7 +26,7 @@ void ControlLink::Send(std::string_view requests) {
   if (!up()) return;
   if (unsent_.empty()) {
     const ssize_t n = link_->Write(requests);
-    if (n < 0 && errno != EAGAIN) return Down("the connection broke");
+    if (n < 0 && errno != EAGAIN) return Down(link_->WhyItEnded());
     if (n > 0) requests.remove_prefix(static_cast<size_t>(n));
   }
   unsent_ += requests;
@@ -51,10 +51,10 @@ void ControlLink::Down(const std::string& why) {
 }
 
 void ControlLink::OnLinkReadable() {
-  char buffer[16384];
+  char buffer[Link::kLeastRead];
   const ssize_t n = link_->Read(buffer, sizeof buffer);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return Down("the server closed the connection");
+  if (n <= 0) return Down(link_->WhyItEnded());
   received_.append(buffer, static_cast<size_t>(n));
   while (!received_.empty()) {
     switch (scanner_.Scan(received_)) {

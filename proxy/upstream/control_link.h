@@ -31,8 +31,8 @@ class ControlLink final : private Link::Owner {
     std::function<void(const std::string& why)> down;
   };
 
-  ControlLink(Poller& poller, Credentials credentials, Callbacks callbacks)
-      : poller_(poller), credentials_(std::move(credentials)), callbacks_(std::move(callbacks)) {}
+  ControlLink(const Transport& transport, Credentials credentials, Callbacks callbacks)
+      : transport_(transport), credentials_(std::move(credentials)), callbacks_(std::move(callbacks)) {}
 
   // Begins to connect, after closing what there was: `up` or `down` follows, perhaps from within this call.
   void Connect(const Endpoint& redis);
@@ -48,7 +48,7 @@ class ControlLink final : private Link::Owner {
   void OnLinkDown(const absl::Status& why) override;
   void Down(const std::string& why);
 
-  Poller& poller_;
+  const Transport transport_;
   const Credentials credentials_;
   const Callbacks callbacks_;
   std::unique_ptr<Link> link_;

@@ -28,7 +28,8 @@ bool SaysTryAgain(std::string_view error) {
 
 }  // namespace
 
-Lane::Lane(Poller& poller, Host& host, Options options) : poller_(poller), host_(host), options_(std::move(options)) {}
+Lane::Lane(const Transport& transport, Host& host, Options options)
+    : transport_(transport), host_(host), options_(std::move(options)) {}
 
 Lane::~Lane() { assert(riders_ == 0); }
 
@@ -83,7 +84,7 @@ void Lane::Flush() {
 void Lane::Connect() {
   made_at_ = ReadMonotonicClock();
   wants_authentication_.reset();
-  link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
+  link_ = std::make_unique<Link>(transport_, static_cast<Link::Owner&>(*this));
   if (const absl::Status status = link_->Connect(options_.redis, options_.descriptors_below); !status.ok()) {
     return Broken(status);
   }
@@ -191,7 +192,7 @@ void Lane::OnLinkReadable() {
   std::memcpy(buffer.data(), kept_.data(), kept);
   const ssize_t n = link_->Read(buffer.data() + kept, buffer.size() - kept);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (n <= 0) return Broken(n == 0 ? absl::UnavailableError("redis has closed") : absl::ErrnoToStatus(errno, "read"));
+  if (n <= 0) return Broken(absl::UnavailableError(link_->WhyItEnded()));
   host_.OnLaneAnswered(*this);
   kept_.clear();
   const std::string_view bytes(buffer.data(), kept + static_cast<size_t>(n));

@@ -96,7 +96,7 @@ class Lane final : private Link::Owner {
     int descriptors_below = std::numeric_limits<int>::max();  // as for ConnectTcp
   };
 
-  Lane(Poller& poller, Host& host, Options options);
+  Lane(const Transport& transport, Host& host, Options options);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -157,7 +157,7 @@ class Lane final : private Link::Owner {
   void End(bool crashed);
   void Refused(std::string_view error);
 
-  Poller& poller_;
+  const Transport transport_;
   Host& host_;
   const Options options_;
 

@@ -11,23 +11,23 @@
 
 namespace hive::proxy {
 
-LeaderProbe::LeaderProbe(Poller& poller, Credentials credentials, Callbacks callbacks)
-    : poller_(poller),
+LeaderProbe::LeaderProbe(const Transport& transport, Credentials credentials, Callbacks callbacks)
+    : transport_(transport),
       credentials_(std::move(credentials)),
       callbacks_(std::move(callbacks)),
-      retry_(poller, [this] { Attempt(); }),
-      timeout_(poller, [this] { RetryLater("no answer"); }) {}
+      retry_(transport.poller, [this] { Attempt(); }),
+      timeout_(transport.poller, [this] { RetryLater("no answer"); }) {}
 
 void LeaderProbe::Start(const Endpoint& redis, bool read_commands) {
   Stop();
   running_ = true;
   is_master_ = false;
-  if (redis != redis_) next_attempt_ = poller_.Now();
+  if (redis != redis_) next_attempt_ = transport_.poller.Now();
   redis_ = redis;
   read_commands_ = read_commands;
-  next_complaint_ = poller_.Now() + Seconds(1);  // most promotions take milliseconds
+  next_complaint_ = transport_.poller.Now() + Seconds(1);  // most promotions take milliseconds
   // From the loop, never from within the caller: a first attempt may fail at once.
-  retry_.Start(std::max(poller_.Now(), next_attempt_));
+  retry_.Start(std::max(transport_.poller.Now(), next_attempt_));
 }
 
 void LeaderProbe::Stop() {
@@ -38,10 +38,10 @@ void LeaderProbe::Stop() {
 }
 
 void LeaderProbe::Attempt() {
-  next_attempt_ = poller_.Now() + kRetryDelay;
+  next_attempt_ = transport_.poller.Now() + kRetryDelay;
   received_.clear();
   scanner_ = {};
-  link_ = std::make_unique<Link>(poller_, static_cast<Link::Owner&>(*this));
+  link_ = std::make_unique<Link>(transport_, static_cast<Link::Owner&>(*this));
   timeout_.StartIn(kAnswerTimeout);
   if (const absl::Status status = link_->Connect(redis_); !status.ok()) RetryLater(std::string(status.message()));
 }
@@ -69,7 +69,7 @@ void LeaderProbe::Ask(Asked what) {
       break;
   }
   // A few bytes on an idle connection: the socket buffer takes them whole.
-  if (link_->Write(request) != static_cast<ssize_t>(request.size())) RetryLater("the connection broke");
+  if (link_->Write(request) != static_cast<ssize_t>(request.size())) RetryLater(link_->WhyItEnded());
 }
 
 // The link is not destroyed here: this may run within its callback. Attempt() replaces it.
@@ -77,12 +77,12 @@ void LeaderProbe::RetryLater(const std::string& why) {
   timeout_.Stop();
   if (link_) link_->Close();
   if (is_master_) return Finish();  // only the list of commands is missing: the one known is nearly the same
-  if (poller_.Now() >= next_complaint_) {
+  if (transport_.poller.Now() >= next_complaint_) {
     LogWarning("leader", "the leader's redis is no master yet, commands wait",
                {{"redis", ToString(redis_)}, {"why", why}});
-    next_complaint_ = poller_.Now() + kComplaintInterval;
+    next_complaint_ = transport_.poller.Now() + kComplaintInterval;
   }
-  retry_.Start(std::max(poller_.Now(), next_attempt_));
+  retry_.Start(std::max(transport_.poller.Now(), next_attempt_));
 }
 
 void LeaderProbe::Finish() {
@@ -96,10 +96,10 @@ void LeaderProbe::Finish() {
 void LeaderProbe::OnLinkDown(const absl::Status& why) { RetryLater(std::string(why.message())); }
 
 void LeaderProbe::OnLinkReadable() {
-  char buffer[16384];
+  char buffer[Link::kLeastRead];
   const ssize_t n = link_->Read(buffer, sizeof buffer);
   if (n < 0 && errno == EAGAIN) return;
-  if (n <= 0) return RetryLater("the server closed the connection");
+  if (n <= 0) return RetryLater(link_->WhyItEnded());
   received_.append(buffer, static_cast<size_t>(n));
   switch (scanner_.Scan(received_)) {
     case resp::ReplyStatus::kIncomplete:

@@ -41,7 +41,7 @@ class LeaderProbe final : private Link::Owner {
     std::function<void(const resp::RequestLimits&)> limits;
   };
 
-  LeaderProbe(Poller& poller, Credentials credentials, Callbacks callbacks);
+  LeaderProbe(const Transport& transport, Credentials credentials, Callbacks callbacks);
 
   // Asks `redis` until it is a master. Replaces what was being asked. Of the same redis no oftener than every
   // kRetryDelay, even if it is suspected again and again.
@@ -68,7 +68,7 @@ class LeaderProbe final : private Link::Owner {
   static resp::RequestLimits ParseLimits(std::string_view reply);
   void Finish();
 
-  Poller& poller_;
+  const Transport transport_;
   const Credentials credentials_;
   const Callbacks callbacks_;
   Endpoint redis_;

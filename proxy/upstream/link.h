@@ -1,4 +1,4 @@
-// One connection to the leader's redis: its socket, and nothing of what travels over it.
+// One connection to the leader's redis: its socket, with or without TLS, and nothing of what travels over it.
 //
 // A client's own connection, a lane's and the proxy's control connections are links.
 //
@@ -12,13 +12,15 @@
 #include <cstddef>
 #include <limits>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "common/base/endpoint.h"
-#include "common/net/fd.h"
 #include "common/net/poller.h"
 #include "common/net/socket.h"
+#include "common/net/stream.h"
+#include "proxy/upstream/transport.h"
 
 namespace hive::proxy {
 
@@ -36,7 +38,7 @@ class Link final : private Poller::Handler {
     ~Owner() = default;
   };
 
-  Link(Poller& poller, Owner& owner) : poller_(poller), owner_(&owner) {}
+  Link(const Transport& transport, Owner& owner) : transport_(transport), owner_(&owner) {}
   ~Link() { Close(); }
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -46,16 +48,19 @@ class Link final : private Poller::Handler {
   [[nodiscard]] absl::Status Connect(const Endpoint& redis, int below = std::numeric_limits<int>::max());
 
   // From now on it is down when the server's host has acknowledged nothing of what was sent for so long.
-  void SetUnacknowledgedLimit(Duration limit) { hive::SetUnacknowledgedLimit(fd_, limit); }
+  void SetUnacknowledgedLimit(Duration limit) { hive::SetUnacknowledgedLimit(stream_.fd(), limit); }
 
   // From now on another is told what happens.
   void SetOwner(Owner& owner) { owner_ = &owner; }
 
   bool up() const { return up_; }
 
-  // As read(2): 0 when the server has closed, -1 with errno. A server that closes without reading what was sent makes
-  // the kernel answer ECONNRESET: the link is down either way.
+  // Of at least kLeastRead bytes. As read(2): 0 when the server has closed, -1 with errno. A server that closes without
+  // reading what was sent makes the kernel answer ECONNRESET: the link is down either way.
+  static constexpr size_t kLeastRead = TlsStream::kLeastRead;
   ssize_t Read(char* buffer, size_t size);
+  // Why it is down, when Read or Write has told so.
+  std::string WhyItEnded();
   // As write(2), never raises SIGPIPE. After less than all, OnLinkWritable follows.
   ssize_t Write(std::string_view bytes);
   // The same of several pieces, `total` bytes in all, with one call.
@@ -69,14 +74,17 @@ class Link final : private Poller::Handler {
 
  private:
   void OnReady(uint32_t ready) override;
+  void Establish();
+  void Fail(const absl::Status& why);
   void UpdateInterest();
   ssize_t Written(ssize_t n, size_t total);
 
-  Poller& poller_;
+  const Transport transport_;
   Owner* owner_;
   Endpoint redis_;
-  Fd fd_;
+  Stream stream_;
   uint32_t interest_ = 0;
+  bool connected_ = false;  // and the handshake is under way, or over
   bool up_ = false;
   bool reading_ = true;
   bool blocked_ = false;  // the last Write took less than all

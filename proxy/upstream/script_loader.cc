@@ -6,8 +6,8 @@
 
 namespace hive::proxy {
 
-ScriptLoader::ScriptLoader(Poller& poller, ControlLink::Credentials credentials, std::function<void()> done)
-    : link_(poller, std::move(credentials),
+ScriptLoader::ScriptLoader(const Transport& transport, ControlLink::Credentials credentials, std::function<void()> done)
+    : link_(transport, std::move(credentials),
             {[this] { link_.Send(std::exchange(requests_, {})); }, [this](const resp::Reply& reply) { OnReply(reply); },
              [this](const std::string& why) {
                LogDebug("scripts", "not all were loaded into the new leader's redis",
@@ -15,7 +15,7 @@ ScriptLoader::ScriptLoader(Poller& poller, ControlLink::Credentials credentials,
                End();
              }}),
       done_(std::move(done)),
-      timer_(poller, [this] { OnTime(); }) {}
+      timer_(transport.poller, [this] { OnTime(); }) {}
 
 void ScriptLoader::Start(const Endpoint& redis, std::string requests, size_t count) {
   Stop();

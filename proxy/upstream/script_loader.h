@@ -24,7 +24,7 @@ class ScriptLoader {
   static constexpr Duration kGivesUp = Seconds(2);
 
   // `done`: clients may go on; comes once for each Start, from the loop or from within it.
-  ScriptLoader(Poller& poller, ControlLink::Credentials credentials, std::function<void()> done);
+  ScriptLoader(const Transport& transport, ControlLink::Credentials credentials, std::function<void()> done);
 
   // `requests`: so many of them, each with one reply. Replaces what there was.
   void Start(const Endpoint& redis, std::string requests, size_t count);

@@ -17,22 +17,22 @@ const std::string& InfoRequest() {
 
 }  // namespace
 
-WriteAcks::WriteAcks(Poller& poller, Options options, std::function<void()> leader_refused)
-    : poller_(poller),
+WriteAcks::WriteAcks(const Transport& transport, Options options, std::function<void()> leader_refused)
+    : transport_(transport),
       options_(std::move(options)),
       leader_refused_(std::move(leader_refused)),
-      link_(poller, options_.credentials,
+      link_(transport, options_.credentials,
             {[this] { OnUp(); }, [this](const resp::Reply& reply) { OnReply(reply); },
              [this](const std::string& why) { Broken(why); }}),
-      former_(poller, options_.credentials,
+      former_(transport, options_.credentials,
               {[this] { AskFormer(); }, [this](const resp::Reply& reply) { OnFormerReply(reply); },
                [this](const std::string& why) {
                  LogDebug("acks", "the former leader's redis says no more", {{"why", why}});
                  ForgetFormer();
                }}),
-      begin_(poller, [this] { Begin(); }),
-      guard_(poller, [this] { Broken("no answer"); }),
-      ask_former_(poller, [this] { AskFormer(); }) {}
+      begin_(transport.poller, [this] { Begin(); }),
+      guard_(transport.poller, [this] { Broken("no answer"); }),
+      ask_former_(transport.poller, [this] { AskFormer(); }) {}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Waiters
@@ -59,12 +59,12 @@ void WriteAcks::MoveAll(std::list<Waiter*>& from, std::list<Waiter*>& to) {
 // Rounds
 
 void WriteAcks::BeginSoon() {
-  if (!under_way_ && !begin_.running()) begin_.Start(poller_.Now());
+  if (!under_way_ && !begin_.running()) begin_.Start(transport_.poller.Now());
 }
 
 void WriteAcks::Begin() {
   if (under_way_ || connecting_ || next_.empty()) return;
-  if (asks_since_ == Instant{}) asks_since_ = poller_.Now();
+  if (asks_since_ == Instant{}) asks_since_ = transport_.poller.Now();
   if (!link_.up()) {
     connecting_ = true;
     guard_.StartIn(kAnswerGrace);
@@ -75,7 +75,7 @@ void WriteAcks::Begin() {
   under_way_ = true;
   guard_.StartIn(options_.timeout + kAnswerGrace);
   std::string requests;
-  if (poller_.Now() - history_read_ >= kHistoryAge) AskHistory(&requests);
+  if (transport_.poller.Now() - history_read_ >= kHistoryAge) AskHistory(&requests);
   asked_.push_back(Asked::kPublish);
   asked_.push_back(Asked::kWait);
   resp::AppendRequest(&requests, {sharded_publish_ ? "SPUBLISH" : "PUBLISH", kChannel, ""});
@@ -91,7 +91,7 @@ void WriteAcks::OnUp() {
 }
 
 void WriteAcks::AskHistory(std::string* requests) {
-  history_read_ = poller_.Now();
+  history_read_ = transport_.poller.Now();
   asked_.push_back(Asked::kInfo);
   *requests += InfoRequest();
 }
@@ -145,8 +145,8 @@ void WriteAcks::Broken(const std::string& why) {
   asked_.clear();
   under_way_ = connecting_ = false;
   if (current_.empty() && next_.empty()) return;
-  if (asks_since_ == Instant{}) asks_since_ = poller_.Now();
-  if (poller_.Now() - asks_since_ >= options_.timeout) {
+  if (asks_since_ == Instant{}) asks_since_ = transport_.poller.Now();
+  if (transport_.poller.Now() - asks_since_ >= options_.timeout) {
     Complain(why);
     GiveUp();
   } else {
@@ -165,8 +165,8 @@ void WriteAcks::GiveUp() {
 }
 
 void WriteAcks::Complain(const std::string& why) {
-  if (poller_.Now() < next_complaint_) return;
-  next_complaint_ = poller_.Now() + kComplaintInterval;
+  if (transport_.poller.Now() < next_complaint_) return;
+  next_complaint_ = transport_.poller.Now() + kComplaintInterval;
   LogWarning("acks", "writes are not confirmed: their clients are told -UNCONFIRMED",
              {{"why", why}, {"wanted", options_.replicas}, {"redis", ToString(redis_)}});
 }

@@ -79,7 +79,7 @@ class WriteAcks {
   };
 
   // `leader_refused`: redis says that it does not lead (any more).
-  WriteAcks(Poller& poller, Options options, std::function<void()> leader_refused);
+  WriteAcks(const Transport& transport, Options options, std::function<void()> leader_refused);
 
   // From now on this redis is asked. `handed_over`: who waited for the one before may be confirmed yet, for as long as
   // ForgetFormer is not called; else they must Leave, and are never told.
@@ -112,7 +112,7 @@ class WriteAcks {
   void AskFormer();
   void OnFormerReply(const resp::Reply& reply);
 
-  Poller& poller_;
+  const Transport transport_;
   const Options options_;
   const std::function<void()> leader_refused_;
   Endpoint redis_;

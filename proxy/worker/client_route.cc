@@ -48,7 +48,7 @@ bool Client::WantsToMove() const {
 
 void Client::OpenLink() {
   if (!loop_.may_open_links()) return;
-  link_ = std::make_unique<Link>(loop_.poller(), static_cast<Link::Owner&>(*this));
+  link_ = std::make_unique<Link>(loop_.link_transport(), static_cast<Link::Owner&>(*this));
   const absl::Status status = link_->Connect(loop_.leader().redis, loop_.options().link_descriptors_below);
   if (absl::IsResourceExhausted(status)) {  // tried again on the next tick
     link_.reset();

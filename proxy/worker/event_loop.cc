@@ -12,13 +12,14 @@ namespace hive::proxy {
 EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCounters& counters)
     : options_(std::move(options)),
       counters_(counters),
-      read_buffer_(kReadBytes),
+      transport_(poller_, options_.redis_tls.get(), nullptr),
+      read_buffer_(kReadBytes + (options_.redis_tls ? Link::kLeastRead : 0)),  // behind what a lane has kept
       commands_(resp::CommandTable::BuiltIn()),
-      probe_(poller_, {options_.redis_user, options_.redis_password},
+      probe_(transport_, {options_.redis_user, options_.redis_password},
              {[this] { OnMaster(); },
               [this](std::shared_ptr<const resp::CommandTable> commands) { OnCommands(std::move(commands)); },
               [this](const resp::RequestLimits& limits) { request_limits_ = limits; }}),
-      script_loader_(poller_, {options_.redis_user, options_.redis_password}, [this] { Verified(); }),
+      script_loader_(transport_, {options_.redis_user, options_.redis_password}, [this] { Verified(); }),
       patience_(poller_,
                 [this] {
                   if (acks_) acks_->ForgetFormer();
@@ -26,7 +27,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
                 }),
       sweep_(poller_, [this] { SweepLanes(); }),
       shed_(poller_, [this] { ShedIdle(); }),
-      authentication_check_(poller_, [this] { ReleaseWaiting(); }),
+      authentication_check_(transport_, [this] { ReleaseWaiting(); }),
       memory_(options_.hold_memory),
       crowded_(poller_, [this] { OnCrowdedTick(); }),
       overdue_(poller_, [this] { EndOverdue(); }),
@@ -34,7 +35,7 @@ EventLoop::EventLoop(WorkerOptions options, std::vector<Fd> listeners, SharedCou
       release_(poller_, [this] { ReleaseSome(); }) {
   if (options_.write_acks > 0) {
     acks_ = std::make_unique<WriteAcks>(
-        poller_,
+        transport_,
         WriteAcks::Options{
             options_.write_acks, options_.write_acks_timeout, {options_.redis_user, options_.redis_password}},
         [this] { SuspectLeader(); });
@@ -301,7 +302,7 @@ Lane* EventLoop::LaneFor(const Settings& settings, Visitor& visitor) {
   const Settings::Replay preamble = settings.MakeLaneReplay();
   const int descriptors_below = lanes_.size() < kLanesSetAside ? INT_MAX : options_.link_descriptors_below;
   lanes_.push_back(
-      {settings.ForLane(), std::make_unique<Lane>(poller_, static_cast<Lane::Host&>(*this),
+      {settings.ForLane(), std::make_unique<Lane>(transport_, static_cast<Lane::Host&>(*this),
                                                   Lane::Options{.redis = linked_.redis,
                                                                 .preamble = preamble.requests,
                                                                 .preamble_replies = preamble.replies,

@@ -58,6 +58,8 @@ class EventLoop final : private Lane::Host {
   Poller& poller() { return poller_; }
   Instant now() const { return poller_.Now(); }
   const WorkerOptions& options() const { return options_; }
+  // For a client's own link.
+  Transport link_transport() { return {poller_, options_.redis_tls.get(), &link_handshakes_}; }
   // A buffer that is free between two calls of a handler: nobody's bytes stay in it.
   std::span<char> read_buffer() { return read_buffer_; }
   // For clients that are between two commands, or two replies; between two calls of a handler they are in the middle of
@@ -167,6 +169,8 @@ class EventLoop final : private Lane::Host {
   const WorkerOptions options_;
   SharedCounters& counters_;
   Poller poller_;
+  HandshakeBudget link_handshakes_;
+  const Transport transport_;  // of lanes and of the loop's own connections
   std::vector<char> read_buffer_;
   resp::RequestScanner request_scanner_;
   resp::ReplyScanner reply_scanner_;

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "common/app/log.h"
-#include "common/net/clock.h"
 #include "common/net/socket.h"
 #include "proxy/worker/event_loop.h"
 #include "proxy/worker/limits.h"
@@ -37,12 +36,8 @@ void Handshakes::Begin(Fd socket) {
 }
 
 void Handshakes::Step(Pending& pending) {
-  if (std::exchange(turn_, loop_.now()) != loop_.now()) spent_ = {};
-  if (spent_ >= kHandshakeTimePerTurn) return;  // it is still ready in the next one
-  const Instant begun = ReadMonotonicClock();
-  const TlsStream::Progress progress = pending.stream.tls()->Handshake();
-  spent_ += ReadMonotonicClock() - begun;
-  switch (progress) {
+  if (!budget_.Allows(loop_.now())) return;
+  switch (budget_.Step(*pending.stream.tls())) {
     case TlsStream::Progress::kDone:
       return loop_.AddClient(Remove(pending));
     case TlsStream::Progress::kFailed: {

@@ -13,6 +13,7 @@
 #include "common/app/tls_source.h"
 #include "common/base/time.h"
 #include "common/net/fd.h"
+#include "common/net/handshake_budget.h"
 #include "common/net/poller.h"
 #include "common/net/stream.h"
 
@@ -53,8 +54,7 @@ class Handshakes {
   const std::shared_ptr<const TlsSource> source_;
   std::list<Pending> pending_;  // the oldest in front
   Timer timeout_;
-  Instant turn_{};
-  Duration spent_{};  // of that turn
+  HandshakeBudget budget_;
   Instant next_complaint_{};
 };
 

@@ -105,8 +105,6 @@ inline constexpr int kAcceptsPerTurn = 64;
 inline constexpr Duration kHandshakeTimeout = Seconds(5);
 inline constexpr size_t kMostHandshakes = 1024;
 inline constexpr Duration kHandshakePatience = Seconds(1);
-// CPU for them in one turn of the loop, and the one that goes beyond it: clients that are there wait so long.
-inline constexpr Duration kHandshakeTimePerTurn = Millis(2);
 
 // Of so many descriptors that the process may have, clients get these. The rest is set aside: for what clients that are
 // there need towards redis, for finding out whether the leader leads, for the watch. A quarter, within reason.
@@ -135,6 +133,7 @@ struct WorkerOptions {
   Duration write_acks_timeout = Seconds(1);    // that they have for it
   bool allow_admin = false;                    // commands that would break the hive are passed on
   std::shared_ptr<const TlsSource> tls;        // towards clients; null: plaintext
+  std::shared_ptr<const TlsSource> redis_tls;  // towards redis; null: plaintext
   std::string redis_user;                      // for the loop's own connections
   std::string redis_password;
 };

@@ -2,7 +2,8 @@
 //
 // Each test process has an address and ports of its own, so that tests may run side by side.
 //
-// With HIVE_TEST_TLS=clients all of it happens over TLS between clients and the proxy.
+// With HIVE_TEST_TLS=clients all of it happens over TLS between clients and the proxy, with HIVE_TEST_TLS=redis between
+// the proxy and redis, with HIVE_TEST_TLS=clients,redis over both.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,6 +43,7 @@ class ProxyTest : public testing::Test {
     const char* tls = getenv("HIVE_TEST_TLS");
     const std::string_view who = tls != nullptr ? tls : "";
     if (who.find("clients") != std::string_view::npos) UseTlsTowardsClients();
+    if (who.find("redis") != std::string_view::npos) UseTlsTowardsRedis();
   }
   ~ProxyTest() override {
     if (HasFailure()) {
@@ -53,14 +55,14 @@ class ProxyTest : public testing::Test {
     a_.reset();
     b_.reset();
     std::filesystem::remove_all(folder_);
-    RespClient::SpeakTlsTo(proxy_, nullptr);
+    for (const Endpoint& server : {proxy_, redis_a_, redis_b_}) RespClient::SpeakTlsTo(server, nullptr);
   }
 
   std::unique_ptr<ChildProcess> StartRedis(const Endpoint& endpoint, std::vector<std::string> more = {}) {
     std::vector<std::string> arguments = {redis_server_,
                                           "--bind",
                                           endpoint.ip,
-                                          "--port",
+                                          redis_tls_flags_.empty() ? "--port" : "--tls-port",
                                           std::to_string(endpoint.port),
                                           "--save",
                                           "",
@@ -72,6 +74,8 @@ class ProxyTest : public testing::Test {
                                           "yes",
                                           "--repl-diskless-sync-delay",
                                           "0"};
+    if (!redis_tls_flags_.empty()) arguments.insert(arguments.end(), {"--port", "0"});
+    arguments.insert(arguments.end(), redis_tls_flags_.begin(), redis_tls_flags_.end());
     arguments.insert(arguments.end(), more.begin(), more.end());
     auto process =
         std::make_unique<ChildProcess>(arguments, folder_ + "/redis-" + std::to_string(endpoint.port) + ".log");
@@ -90,13 +94,26 @@ class ProxyTest : public testing::Test {
   // The next proxy serves with TLS, with files that lie in folder_: tls.crt, tls.key, ca.crt. Clients show a
   // certificate, asked or not.
   void UseTlsTowardsClients() {
-    authority_ = std::make_unique<Authority>("hive");
+    if (!authority_) authority_ = std::make_unique<Authority>("hive");
     const Certificate own = authority_->Issue("proxy");
     proxy_tls_flags_ = {"--tls-cert=" + Put("tls.crt", own.pem), "--tls-key=" + Put("tls.key", own.key_pem),
                         "--tls-ca=" + Put("ca.crt", authority_->pem())};
     const Certificate client = authority_->Issue("client");
     client_tls_ = ClientTls(*authority_, &client);
     RespClient::SpeakTlsTo(proxy_, client_tls_);
+  }
+  // The next redis-servers speak nothing but TLS, among themselves, too, and ask for a certificate; the next proxy
+  // speaks it to them. Files: redis.crt, redis.key, redis-ca.crt.
+  void UseTlsTowardsRedis() {
+    if (!authority_) authority_ = std::make_unique<Authority>("hive");
+    const Certificate own = authority_->Issue("redis");
+    const std::string certificate = Put("redis.crt", own.pem), key = Put("redis.key", own.key_pem);
+    const std::string authority = Put("redis-ca.crt", authority_->pem());
+    redis_tls_flags_ = {"--tls-cert-file",    certificate, "--tls-key-file",    key,
+                        "--tls-ca-cert-file", authority,   "--tls-replication", "yes"};
+    proxy_tls_flags_.insert(proxy_tls_flags_.end(), {"--redis-tls", "--redis-tls-cert=" + certificate,
+                                                     "--redis-tls-key=" + key, "--redis-tls-ca=" + authority});
+    for (const Endpoint& redis : {redis_a_, redis_b_}) RespClient::SpeakTlsTo(redis, ClientTls(*authority_, &own));
   }
   // What a client brings along: whom it trusts, and its certificate, which may be null.
   static std::shared_ptr<const TlsContext> ClientTls(const Authority& authority, const Certificate* certificate) {
@@ -135,10 +152,8 @@ class ProxyTest : public testing::Test {
     watch_ = std::make_unique<FakeWatch>(coordinator_);
     watch_->SetLeader(1, redis_a_);
     StartProxy(std::move(proxy_flags));
-    // It tries its port before it serves there: who connects in that moment is reset.
-    std::string first;
-    for (int i = 0; i < 3 && first != "+PONG\r\n"; ++i) first = RespClient(proxy_).Command({"PING"});
-    EXPECT_EQ(first, "+PONG\r\n");
+    RespClient first(proxy_);
+    EXPECT_EQ(first.Command({"PING"}), "+PONG\r\n");
   }
 
   // A leads, B replicates it.
@@ -191,7 +206,7 @@ class ProxyTest : public testing::Test {
   Endpoint proxy_, health_, coordinator_, other_coordinator_, redis_a_, redis_b_;
   std::unique_ptr<Authority> authority_;  // with TLS: of all certificates
   std::shared_ptr<const TlsContext> client_tls_;
-  std::vector<std::string> proxy_tls_flags_;
+  std::vector<std::string> proxy_tls_flags_, redis_tls_flags_;
   int open_files_ = 0;                         // not 0: as many may the proxy have
   std::string redis_server_ = "redis-server";  // or another server of that kind, in PATH
   std::string folder_;

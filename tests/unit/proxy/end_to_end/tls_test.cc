@@ -239,6 +239,53 @@ TEST_F(TlsTest, CertificatesAreReplacedUnderLoad) {
   EXPECT_EQ(PingAs(ClientTls(*authority_, &client)), "<closed>");
 }
 
+TEST_F(TlsTest, TowardsRedisEverythingIsEncrypted) {
+  UseTlsTowardsRedis();
+  StartPair({"--write-acks=1"});
+  RespClient client(proxy_);
+  EXPECT_EQ(client.Command({"SET", "k", std::string(3 << 20, 'v')}), "+OK\r\n");            // of its own
+  EXPECT_TRUE(client.Command({"GET", "k"}) == resp::BulkReply(std::string(3 << 20, 'v')));  // a lane's
+  EXPECT_EQ(client.Command({"EVAL", "return 7", "0"}), ":7\r\n");
+  client.Send("MULTI\r\nINCR n\r\nEXEC\r\n");
+  for (const char* reply : {"+OK\r\n", "+QUEUED\r\n", "*1\r\n:1\r\n"}) EXPECT_EQ(client.Reply(), reply);
+  RespClient subscriber(proxy_);
+  EXPECT_TRUE(subscriber.Command({"SUBSCRIBE", "news"}).ends_with(":1\r\n"));
+  // To the next leader, with the script and the subscriber.
+  EXPECT_EQ(Direct(redis_b_, {"REPLICAOF", "NO", "ONE"}), "+OK\r\n");
+  Replicate(redis_a_, redis_b_);
+  Switch();
+  AwaitHeard();
+  EXPECT_EQ(client.Command({"EVALSHA", "59b6ab2fbe0ee4b25733de0f62e6cda4899ef8e9", "0"}), ":7\r\n");
+  AwaitInSync(redis_b_, redis_a_);
+  EXPECT_EQ(client.Command({"INCR", "n"}), ":2\r\n");
+  EXPECT_EQ(client.Command({"PUBLISH", "news", "good"}), ":1\r\n");
+  EXPECT_TRUE(subscriber.Reply().ends_with("good\r\n"));
+}
+
+TEST_F(TlsTest, ARedisThatIsNotBelievedIsNotUsed) {
+  UseTlsTowardsRedis();
+  StartAll();
+  proxy_process_.reset();
+  const Authority other("other");
+  Put("redis-ca.crt", other.pem());
+  StartProxy({"--hold-timeout=500ms"});
+  EXPECT_TRUE(RespClient(proxy_).Command({"SET", "k", "v"}).starts_with("-MASTERDOWN"));
+  EXPECT_TRUE(
+      LogSays("no TLS with " + ToString(redis_a_) + ": its certificate: self-signed certificate in certificate chain"));
+  // It is put right while the proxy runs.
+  Put("redis-ca.crt", other.pem() + authority_->pem());
+  EXPECT_TRUE(LogSays("TLS files have changed"));
+  EXPECT_EQ(RespClient(proxy_).Command({"SET", "k", "v"}), "+OK\r\n");
+  // Redis asks for a certificate.
+  proxy_process_.reset();
+  std::erase_if(proxy_tls_flags_, [](const std::string& flag) {
+    return flag.starts_with("--redis-tls-cert") || flag.starts_with("--redis-tls-key");
+  });
+  StartProxy({"--hold-timeout=500ms"});
+  EXPECT_TRUE(RespClient(proxy_).Command({"SET", "k", "v"}).starts_with("-MASTERDOWN"));
+  EXPECT_TRUE(LogSays("certificate required"));
+}
+
 TEST_F(TlsTest, NoMoreThanMaxClients) {
   StartAll({"--max-clients=2"});
   usleep(100000);  // the fixture's own client is gone
@@ -279,6 +326,9 @@ TEST_F(TlsTest, WrongFilesAreOneLineAndNoStart) {
       {cert + "x " + key, "/tls.crtx: no such file"},
       {cert + " " + key + " --tls-client-auth=yes", "--tls-client-auth=yes: needs --tls-ca"},
       {cert + " " + key + " " + ca + " --tls-client-auth=perhaps", "--tls-client-auth=perhaps"},
+      {"--redis-tls", "--redis-tls-ca is missing"},
+      {"--redis-tls-ca=" + text, "--redis-tls is missing"},
+      {"--redis-tls --redis-tls-ca=" + text, "--redis-tls-ca=" + text + ": holds no certificate in PEM form"},
   };
   for (const auto& row : kTable) {
     const std::string output = Run(std::string(HIVE_PROXY_BINARY) + " " + row.flags);
