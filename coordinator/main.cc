@@ -22,6 +22,7 @@
 #include "common/app/metrics_server.h"
 #include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
+#include "common/app/redis_tls.h"
 #include "common/app/shutdown.h"
 #include "common/app/version.h"
 #include "common/net/clock.h"
@@ -125,8 +126,8 @@ void Leave(EventInbox& inbox, HandoverCalls& handovers, Duration handover_timeou
 
 // One that has found its address, until it is told to end.
 int RunMember(const Options& options, const DiscoveryOptions& discovery_options, const MemberTls& tls,
-              PeerSecretSource& secrets, election::Config config, HealthService& health,
-              const ShutdownSignals& shutdown) {
+              const std::shared_ptr<TlsSource>& redis_tls, PeerSecretSource& secrets, election::Config config,
+              HealthService& health, const ShutdownSignals& shutdown) {
   StateFile state_file(options.state_dir);
   if (const absl::Status status = state_file.Check(); !status.ok())
     return Fail("--state-dir: " + std::string(status.message()));
@@ -159,6 +160,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
                           .port = options.redis_port,
                           .user = options.redis_user,
                           .password = [&options] { return ReadRedisPassword(options.redis_password_file); },
+                          .tls = redis_tls,
                           .beat_interval = options.beat_interval,
                           .redis_timeout = options.redis_timeout,
                           .on_fatal =
@@ -190,6 +192,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
       health.SetServing(kHealthProcess, runtime.turns());
       health.SetServing(kHealthLiveness, runtime.turns());
       secrets.Refresh(ReadMonotonicClock());
+      if (redis_tls) redis_tls->Refresh(ReadMonotonicClock());
     };
     while (!fatal && !shutdown.Wait(kWatchdogInterval)) watch();
     if (!fatal) Leave(inbox, handovers, options.handover_timeout, watch);
@@ -212,6 +215,8 @@ int Run(const Options& options) {
   }
   const auto tls = MemberTls::Load(options.tls, "tls");
   if (!tls.ok()) return Fail(std::string(tls.status().message()));
+  const auto redis_tls = OpenRedisTls(options.redis_tls);
+  if (!redis_tls.ok()) return Fail(std::string(redis_tls.status().message()));
   const auto secrets = PeerSecretSource::Open(options.peer_secret_file, options.redis_password_file);
   if (!secrets.ok()) return Fail(std::string(secrets.status().message()));
   if ((*secrets)->Current()->accepts_unproven && !tls->on()) {
@@ -240,7 +245,7 @@ int Run(const Options& options) {
     if (answer.outcome == OwnAddress::Outcome::kAmbiguous) return Fail(answer.text);
     own_ip = answer.ip;
   }
-  return RunMember(options, discovery, *tls, **secrets, ConfigOf(options, own_ip), health, shutdown);
+  return RunMember(options, discovery, *tls, *redis_tls, **secrets, ConfigOf(options, own_ip), health, shutdown);
 }
 
 // One that asks a member, and prints.

@@ -97,6 +97,7 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   flags.Add("redis-user", &options.redis_user, "this member's user in redis's ACL").DefaultText("the default user");
   flags.Add("redis-password-file", &options.redis_password_file, "a file with redis's password")
       .DefaultText("HIVE_REDIS_PASSWORD, else none");
+  DeclareRedisTlsFlags(flags, options.redis_tls);
   flags
       .Add("peer-secret-file", &options.peer_secret_file,
            "a file with what members and proxies must prove they know, one secret per line: the first is used, all are "

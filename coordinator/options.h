@@ -8,6 +8,7 @@
 
 #include "common/app/flags.h"
 #include "common/app/member_tls.h"
+#include "common/app/redis_tls.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "coordinator/adapters/discovery.h"
@@ -49,6 +50,7 @@ struct Options {
   Duration takeover_timeout = Millis(300);
   int priority = 100;
   int min_followers = 0;
+  RedisTls redis_tls;
   TlsFiles tls;  // of the member, and of the commands that ask one
   std::string log_format;
   std::string log_level = "info";

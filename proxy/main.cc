@@ -19,6 +19,7 @@
 #include "common/app/member_tls.h"
 #include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
+#include "common/app/redis_tls.h"
 #include "common/app/shutdown.h"
 #include "common/app/tls_source.h"
 #include "common/app/version.h"
@@ -42,8 +43,7 @@ struct Options {
   TlsFiles coordinator_tls;
   TlsFiles tls;
   std::string tls_client_auth;
-  bool redis_tls = false;
-  TlsFiles redis_tls_files;
+  RedisTls redis_tls;
   int threads = 1;
   std::string redis_password_file;
   std::string peer_secret_file;
@@ -68,8 +68,7 @@ void AddFlags(FlagSet& flags, Options& options) {
   flags.Add("redis-user", &options.worker.redis_user, "user of the proxy's own connections to redis");
   flags.Add("redis-password-file", &options.redis_password_file,
             "file with that user's password; else the variable HIVE_REDIS_PASSWORD");
-  flags.Add("redis-tls", &options.redis_tls, "TLS towards redis, whose certificate --redis-tls-ca must have signed");
-  DeclareTlsFlags(flags, "redis-tls", options.redis_tls_files, "redis, if it asks for one");
+  DeclareRedisTlsFlags(flags, options.redis_tls);
   flags
       .Add("peer-secret-file", &options.peer_secret_file,
            "file with what this proxy and coordinators prove to one another that they know; as the coordinators'")
@@ -118,21 +117,6 @@ absl::StatusOr<std::shared_ptr<TlsSource>> OpenClientTls(const Options& options)
                                       ": needs --tls-ca, the authority that signs clients' certificates");
   }
   return TlsSource::Open(std::move(source));
-}
-
-// TLS towards redis; null: plaintext.
-absl::StatusOr<std::shared_ptr<TlsSource>> OpenRedisTls(const Options& options) {
-  if (!options.redis_tls && options.redis_tls_files.empty()) return nullptr;
-  if (!options.redis_tls)
-    return absl::InvalidArgumentError("--redis-tls is missing, for which --redis-tls-cert, -key and -ca are");
-  if (options.redis_tls_files.authority.empty()) {
-    return absl::InvalidArgumentError(
-        "--redis-tls-ca is missing: the authority that signs the certificates of the hive's redis-servers");
-  }
-  return TlsSource::Open({.files = options.redis_tls_files,
-                          .flag_prefix = "redis-tls",
-                          .side = TlsContext::Side::kClient,
-                          .peer = TlsContext::PeerCertificate::kRequired});
 }
 
 // What is read again when it changes.
@@ -255,7 +239,7 @@ int Main(int argc, char** argv) {
   Secrets secrets = {.of_members = *std::move(opened), .tls = {}};
   const absl::StatusOr<std::shared_ptr<TlsSource>> client_tls = OpenClientTls(options);
   if (!client_tls.ok()) return Fail(client_tls.status());
-  const absl::StatusOr<std::shared_ptr<TlsSource>> redis_tls = OpenRedisTls(options);
+  const absl::StatusOr<std::shared_ptr<TlsSource>> redis_tls = OpenRedisTls(options.redis_tls);
   if (!redis_tls.ok()) return Fail(redis_tls.status());
   for (const std::shared_ptr<TlsSource>& source : {*client_tls, *redis_tls}) {
     if (source) secrets.tls.push_back(source);

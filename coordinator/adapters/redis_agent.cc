@@ -62,9 +62,9 @@ RedisAgent::RedisAgent(RedisAgentOptions options, EventInbox& inbox)
       inbox_(inbox),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      connection_(interrupt_.get()),
-      errands_([this] { return Credentials(); }, inbox),
-      remote_([this] { return Credentials(); }, inbox),
+      connection_(interrupt_.get(), options_.tls.get()),
+      errands_([this] { return Credentials(); }, inbox, options_.tls.get()),
+      remote_([this] { return Credentials(); }, inbox, options_.tls.get()),
       thread_([this] { Run(); }) {}
 
 RedisAgent::~RedisAgent() {
@@ -147,8 +147,7 @@ std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
   const AuthOutcome auth = Authenticate(connection_, {options_.user, *password}, options_.redis_timeout);
   authenticated_ = !password->empty() && !auth.needless && !auth.error;
   if (auth.no_answer) {
-    const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
-    return Trouble{.detail = "no answer to AUTH", .closed = !mute, .mute = mute};
+    return NoAnswer("no answer to AUTH");
   }
   if (auth.error) {
     connection_.Close();
@@ -162,7 +161,14 @@ std::optional<RedisAgent::Trouble> RedisAgent::ReadStatus() {
   const std::optional<RedisReply> reply = connection_.Execute(InfoCommand(status_.version), options_.redis_timeout);
   if (reply) return TakeStatus(*reply);
   const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
-  return Trouble{.detail = mute ? "no answer to INFO" : "it closed the connection", .closed = !mute, .mute = mute};
+  return NoAnswer(mute ? "no answer to INFO" : "it closed the connection");
+}
+
+// The connection has just been closed for want of an answer.
+RedisAgent::Trouble RedisAgent::NoAnswer(const std::string& detail) const {
+  const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
+  const std::string& tls = connection_.tls_failure();
+  return {.detail = tls.empty() ? detail : "no TLS with it: " + tls, .closed = !mute, .mute = mute};
 }
 
 // The same, of an answer that has come.

@@ -42,6 +42,7 @@ struct RedisAgentOptions {
   std::string user;
   // Asked at each connection: a Secret may be corrected while we wait.
   std::function<absl::StatusOr<std::string>()> password;
+  std::shared_ptr<const TlsSource> tls;  // null: plaintext
   Duration beat_interval = Millis(100);
   Duration redis_timeout = Seconds(2);
   // Called, once, when there is no use in waiting: a redis that is too old. One line for people.
@@ -88,6 +89,7 @@ class RedisAgent final : public RedisPort {
   bool Reconnect();
   std::optional<Trouble> Connect();
   std::optional<Trouble> ReadStatus();
+  Trouble NoAnswer(const std::string& detail) const;
   std::optional<Trouble> TakeStatus(const RedisReply& info);
   void TellLost(const Trouble& trouble);
   void TellMute();

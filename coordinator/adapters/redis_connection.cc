@@ -1,7 +1,6 @@
 #include "coordinator/adapters/redis_connection.h"
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <string_view>
@@ -53,18 +52,29 @@ std::string Spell(const std::vector<std::string>& command) {
 
 TcpOutcome RedisConnection::Connect(const Endpoint& to, Duration window) {
   Close();
-  const TcpOutcome outcome = ConnectWithin(to, window, interrupt_, &socket_);
-  if (outcome == TcpOutcome::kConnected) reader_.reset(redisReaderCreate());
+  tls_failure_.clear();
+  Fd socket;
+  const TcpOutcome outcome = ConnectWithin(to, window, interrupt_, &socket);
+  if (outcome != TcpOutcome::kConnected) return outcome;
+  reader_.reset(redisReaderCreate());
+  ready_ = tls_ == nullptr;
+  stream_ = ready_ ? Stream(std::move(socket)) : Stream(std::move(socket), *tls_->Current());
   return outcome;
 }
 
 void RedisConnection::Close() {
-  socket_.Close();
+  stream_.Close();
   reader_.reset();
 }
 
 std::nullopt_t RedisConnection::Fail(Failure failure) {
   failure_ = failure;
+  if (failure == Failure::kClosed && stream_.tls() != nullptr) {
+    // A redis that refuses our certificate says so, and closes, when we may have written already.
+    char buffer[TlsStream::kLeastRead];
+    if (stream_.tls_failure().empty()) (void)!stream_.Read(buffer, sizeof buffer);
+    tls_failure_ = stream_.tls_failure();
+  }
   Close();
   return std::nullopt;
 }
@@ -76,7 +86,7 @@ bool RedisConnection::WaitFor(short events, Instant deadline) {  // NOLINT(googl
       Fail(Failure::kTimeout);
       return false;
     }
-    pollfd polled[2] = {{socket_.get(), events, 0}, {interrupt_, POLLIN, 0}};
+    pollfd polled[2] = {{stream_.fd().get(), events, 0}, {interrupt_, POLLIN, 0}};
     const int ready = ::poll(polled, 2, static_cast<int>(ToMillis(left)) + 1);
     if (ready < 0 && errno != EINTR) {
       Fail(Failure::kClosed);
@@ -91,12 +101,29 @@ bool RedisConnection::WaitFor(short events, Instant deadline) {  // NOLINT(googl
   }
 }
 
+bool RedisConnection::ShakeHands(Instant deadline) {
+  while (!ready_) {
+    switch (stream_.tls()->Handshake()) {
+      case TlsStream::Progress::kDone:
+        ready_ = true;
+        break;
+      case TlsStream::Progress::kUnderWay:
+        if (!WaitFor(stream_.unsent() > 0 ? POLLIN | POLLOUT : POLLIN, deadline)) return false;
+        break;
+      case TlsStream::Progress::kFailed:
+        Fail(Failure::kClosed);
+        return false;
+    }
+  }
+  return true;
+}
+
 bool RedisConnection::Write(const std::string& bytes, Instant deadline) {
-  size_t written = 0;
-  while (written < bytes.size()) {
-    const ssize_t n = ::send(socket_.get(), bytes.data() + written, bytes.size() - written, MSG_NOSIGNAL);
-    if (n > 0) {
-      written += static_cast<size_t>(n);
+  std::string_view rest = bytes;
+  while (!rest.empty() || stream_.unsent() > 0) {
+    const ssize_t n = stream_.Write(rest);
+    if (n >= 0) {
+      rest.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EAGAIN) {
       if (!WaitFor(POLLOUT, deadline)) return false;
     } else if (errno != EINTR) {
@@ -108,10 +135,10 @@ bool RedisConnection::Write(const std::string& bytes, Instant deadline) {
 }
 
 bool RedisConnection::ReadSome(Instant deadline) {
-  char buffer[16384];
+  char buffer[TlsStream::kLeastRead];
   for (;;) {
     if (!WaitFor(POLLIN, deadline)) return false;
-    const ssize_t n = ::recv(socket_.get(), buffer, sizeof buffer, 0);
+    const ssize_t n = stream_.Read(buffer, sizeof buffer);
     if (n > 0 && redisReaderFeed(reader_.get(), buffer, static_cast<size_t>(n)) == REDIS_OK) return true;
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     Fail(Failure::kClosed);
@@ -131,7 +158,7 @@ std::optional<std::vector<RedisReply>> RedisConnection::ExecuteAll(
   const Instant deadline = ReadMonotonicClock() + window;
   std::string bytes;
   for (const auto& command : commands) bytes += Spell(command);
-  if (!Write(bytes, deadline)) return std::nullopt;
+  if (!ShakeHands(deadline) || !Write(bytes, deadline)) return std::nullopt;
   std::vector<RedisReply> replies;
   while (replies.size() < commands.size()) {
     void* raw = nullptr;
@@ -146,10 +173,10 @@ std::optional<std::vector<RedisReply>> RedisConnection::ExecuteAll(
   return replies;
 }
 
-bool RedisConnection::Broken() const {
+bool RedisConnection::Broken() {
   if (!open()) return true;
-  char byte = 0;
-  const ssize_t n = ::recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  char buffer[TlsStream::kLeastRead];
+  const ssize_t n = stream_.Read(buffer, sizeof buffer);  // with TLS there may be something that is not for us
   return n >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "common/app/tls_source.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "common/net/fd.h"
+#include "common/net/stream.h"
 #include "coordinator/adapters/tcp_dial.h"
 
 namespace hive::coordinator {
@@ -42,15 +44,16 @@ class RedisConnection {
   enum class Failure : uint8_t { kClosed, kTimeout, kInterrupted };
 
   // `interrupt`: a descriptor that, once readable, ends every wait; or -1. Not owned.
-  explicit RedisConnection(int interrupt) : interrupt_(interrupt) {}
+  // `tls`: null: plaintext. Outlives the connection.
+  explicit RedisConnection(int interrupt, const TlsSource* tls = nullptr) : interrupt_(interrupt), tls_(tls) {}
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;
 
-  // Connects anew.
+  // Connects anew. With TLS, its handshake is part of the first command.
   TcpOutcome Connect(const Endpoint& to, Duration window);
   void Close();
-  bool open() const { return socket_.valid(); }
-  const Fd& socket() const { return socket_; }
+  bool open() const { return stream_.valid(); }
+  const Fd& socket() const { return stream_.fd(); }
 
   // Sends one command and waits for its reply. Nothing on failure(): the connection is closed then, since a late reply
   // would be taken for another command's.
@@ -59,9 +62,11 @@ class RedisConnection {
   std::optional<std::vector<RedisReply>> ExecuteAll(const std::vector<std::vector<std::string>>& commands,
                                                     Duration window);
   Failure failure() const { return failure_; }  // of the last Execute without a reply
+  // Why TLS has failed, if that was the reason of kClosed; else empty.
+  const std::string& tls_failure() const { return tls_failure_; }
 
   // True when the other side has closed, or has sent something that nobody asked for. Does not wait.
-  bool Broken() const;
+  bool Broken();
 
  private:
   struct FreeReader {
@@ -69,12 +74,16 @@ class RedisConnection {
   };
 
   bool WaitFor(short events, Instant deadline);  // NOLINT(google-runtime-int): poll's type
+  bool ShakeHands(Instant deadline);
   bool Write(const std::string& bytes, Instant deadline);
   bool ReadSome(Instant deadline);
   std::nullopt_t Fail(Failure failure);
 
   const int interrupt_;
-  Fd socket_;
+  const TlsSource* const tls_;
+  Stream stream_;
+  bool ready_ = false;  // for commands
+  std::string tls_failure_;
   std::unique_ptr<redisReader, FreeReader> reader_;
   Failure failure_ = Failure::kClosed;
 };

@@ -43,8 +43,9 @@ bool Replicates(const RedisReply& role, const Endpoint& master) {
 
 }  // namespace
 
-RedisErrands::RedisErrands(std::function<RedisCredentials()> credentials, EventInbox& inbox)
+RedisErrands::RedisErrands(std::function<RedisCredentials()> credentials, EventInbox& inbox, const TlsSource* tls)
     : credentials_(std::move(credentials)),
+      tls_(tls),
       inbox_(inbox),
       interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       errands_(kMaxWaiting),
@@ -82,7 +83,7 @@ void RedisErrands::Run() {
 }
 
 RedisProbed::Outcome RedisErrands::Carry(const election::ProbeRedis& probe) {
-  RedisConnection connection(interrupt_.get());
+  RedisConnection connection(interrupt_.get(), tls_);
   if (connection.Connect(probe.redis, kWindow) == TcpOutcome::kRefused) return RedisProbed::Outcome::kRefused;
   if (!connection.open()) return RedisProbed::Outcome::kSilent;
   const AuthOutcome auth = Authenticate(connection, credentials_(), kWindow);
@@ -102,7 +103,7 @@ OrphanAnswered RedisErrands::Carry(const election::DemoteOrphan& demote) {
   const auto answer = [&demote](Outcome outcome, std::string detail) {
     return OrphanAnswered{demote.id, outcome, std::move(detail)};
   };
-  RedisConnection connection(interrupt_.get());
+  RedisConnection connection(interrupt_.get(), tls_);
   if (auto error = Visit(connection, demote.redis, credentials_())) return answer(Outcome::kUnreachable, *error);
   // A reply proves that redis is awake: a command queued at a stopped one would take effect when it wakes, long after
   // it may have been given another role.

@@ -26,7 +26,7 @@ class RedisErrands {
   static constexpr Duration kWindow = Millis(300);
 
   // `credentials` is asked at each errand: a Secret may change.
-  RedisErrands(std::function<RedisCredentials()> credentials, EventInbox& inbox);
+  RedisErrands(std::function<RedisCredentials()> credentials, EventInbox& inbox, const TlsSource* tls = nullptr);
   ~RedisErrands();
 
   void Probe(const election::ProbeRedis& probe);
@@ -40,6 +40,7 @@ class RedisErrands {
   election::OrphanAnswered Carry(const election::DemoteOrphan& demote);
 
   const std::function<RedisCredentials()> credentials_;
+  const TlsSource* const tls_;  // null: plaintext
   EventInbox& inbox_;
   Fd interrupt_;  // readable at the end
   Inbox<Errand> errands_;

@@ -24,11 +24,12 @@ using Outcome = RemoteDone::Outcome;
 // One redis, its connection and its thread.
 class RemoteRedis::Visitor {
  public:
-  Visitor(Endpoint redis, const std::function<RedisCredentials()>& credentials, int interrupt, EventInbox& inbox)
+  Visitor(Endpoint redis, const std::function<RedisCredentials()>& credentials, int interrupt, const TlsSource* tls,
+          EventInbox& inbox)
       : redis_(std::move(redis)),
         credentials_(credentials),
         inbox_(inbox),
-        connection_(interrupt),
+        connection_(interrupt, tls),
         orders_(kMaxWaiting),
         thread_([this] { Run(); }) {}
   ~Visitor() {
@@ -167,8 +168,11 @@ class RemoteRedis::Visitor {
   std::thread thread_;  // the last member
 };
 
-RemoteRedis::RemoteRedis(std::function<RedisCredentials()> credentials, EventInbox& inbox)
-    : credentials_(std::move(credentials)), inbox_(inbox), interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+RemoteRedis::RemoteRedis(std::function<RedisCredentials()> credentials, EventInbox& inbox, const TlsSource* tls)
+    : credentials_(std::move(credentials)),
+      tls_(tls),
+      inbox_(inbox),
+      interrupt_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 RemoteRedis::~RemoteRedis() {
   const uint64_t one = 1;
@@ -183,7 +187,7 @@ RemoteRedis::Visitor* RemoteRedis::VisitorOf(const Endpoint& redis) {
     std::erase_if(visitors_, [](const auto& entry) { return entry.second->idle(); });
   }
   if (visitors_.size() >= kMaxRedises) return nullptr;
-  return visitors_.emplace(redis, std::make_unique<Visitor>(redis, credentials_, interrupt_.get(), inbox_))
+  return visitors_.emplace(redis, std::make_unique<Visitor>(redis, credentials_, interrupt_.get(), tls_, inbox_))
       .first->second.get();
 }
 

@@ -36,7 +36,7 @@ class RemoteRedis {
   static constexpr Duration kFresh = Millis(100);
 
   // `credentials` is asked at each connection, on the threads: a Secret may change.
-  RemoteRedis(std::function<RedisCredentials()> credentials, EventInbox& inbox);
+  RemoteRedis(std::function<RedisCredentials()> credentials, EventInbox& inbox, const TlsSource* tls = nullptr);
   ~RemoteRedis();
   RemoteRedis(const RemoteRedis&) = delete;
   RemoteRedis& operator=(const RemoteRedis&) = delete;
@@ -52,6 +52,7 @@ class RemoteRedis {
   Visitor* VisitorOf(const Endpoint& redis);
 
   const std::function<RedisCredentials()> credentials_;
+  const TlsSource* const tls_;  // null: plaintext
   EventInbox& inbox_;
   Fd interrupt_;  // readable at the end
   std::map<Endpoint, std::unique_ptr<Visitor>> visitors_;

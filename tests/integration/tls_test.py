@@ -70,6 +70,29 @@ class Tls(scenario.Scenario):
         self.hive.wait_writable()
         self.assert_dataset_lives()
 
+    def test_tls_everywhere(self):
+        """Between members, to redis, between redises, and to clients: a port of any other kind there is not."""
+        hive = self.new_tls_hive()
+        hive._pod_options.update(redis_tls=self.files, client_tls=self.files)
+        hive.start(3)
+        leader = hive.wait_writable(20)
+        run = subprocess.run(["redis-cli", "-h", leader.ip, "-p", str(addresses.REDIS_PORT), "PING"], capture_output=True, text=True,
+                             timeout=10, check=False)
+        self.assertNotIn("PONG", run.stdout)
+        with WriteLoad(lambda: [pod.ip for pod in hive.pods], tls=self.files.context()) as load:
+            time.sleep(0.5)
+            wanted = self.follower()
+            run = leader.coordinator_command("handover", f"--to={wanted.ip}", f"--target={leader.ip}:{addresses.COORDINATOR_PORT}")
+            self.assertEqual(run.returncode, 0, run.stderr)
+            self.assertIs(hive.wait_settled(), wanted)
+            time.sleep(0.3)
+        self.assertGreater(load.acknowledged, 100)
+        self.assertEqual((load.lost(wanted.ip), load.errors()), ([], {}))
+        self.write_dataset(wanted)
+        faults.kill_redis(hive, wanted, 0.05)
+        hive.wait_writable()
+        self.assert_dataset_lives()
+
     def test_probes_and_people(self):
         """The health port speaks plaintext; port 7400 answers nobody without a certificate, and says in one line why."""
         pod = self.start_tls_hive(1)

@@ -1,6 +1,7 @@
 """Certificates for a local hive, made by the openssl command: an authority, and what it signs."""
 
 import os
+import ssl
 import subprocess
 
 
@@ -39,6 +40,13 @@ class Files:
         self.certificate = certificate
         self.key = key
         self.authority = authority
+
+    def context(self):
+        """A client that shows the certificate, and believes whoever has one of the authority."""
+        made = ssl.create_default_context(cafile=self.authority)
+        made.check_hostname = False
+        made.load_cert_chain(self.certificate, self.key)
+        return made
 
     def flags(self, prefix="tls"):
         return [f"--{prefix}-cert={self.certificate}", f"--{prefix}-key={self.key}", f"--{prefix}-ca={self.authority}"]

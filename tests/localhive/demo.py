@@ -1,6 +1,6 @@
 """`./hive demo`: three faults under load, and what the clients saw."""
 
-from . import addresses, faults, resp
+from . import addresses, faults
 from .hive import LocalHive
 from .load import WriteLoad
 
@@ -32,7 +32,7 @@ def run(binaries):
 
 def write_keys(pod, count=_KEYS):
     """MSET of data:0 .. through the pod's proxy."""
-    with resp.Connection(pod.ip, addresses.PROXY_PORT, 15) as proxy:
+    with pod.connect(15) as proxy:
         proxy.command("MSET", *(word for i in range(count) for word in (f"data:{i}", i)))
 
 

@@ -18,10 +18,12 @@ class WriteLoad:
     proxy, and moves to the next one when a connection breaks or is refused.
     """
 
-    def __init__(self, ips, clients=4, pause=0.001, password=None):
+    def __init__(self, ips, clients=4, pause=0.001, password=None, tls=None):
+        """`tls`: an ssl.SSLContext, where proxies and redis speak it to everybody."""
         self._ips = ips
         self._pause = pause
         self._password = password
+        self._tls = tls
         self._stop = threading.Event()
         self._clients = [_Client(self, number) for number in range(clients)]
         self._threads = [threading.Thread(target=client.run, daemon=True) for client in self._clients]
@@ -61,7 +63,7 @@ class WriteLoad:
         """Keys acknowledged after `since` that the leader's redis does not have. Call it when the hive is settled."""
         keys = [key for client in self._clients for t, key in list(client.acks) if t >= since]
         missing = []
-        with resp.Connection(leader_ip, REDIS_PORT, 30.0, self._password) as redis:
+        with resp.Connection(leader_ip, REDIS_PORT, 30.0, self._password, self._tls) as redis:
             for i in range(0, len(keys), _BATCH):
                 batch = keys[i:i + _BATCH]
                 missing += [key for key, value in zip(batch, redis.command("MGET", *batch)) if value != key.encode()]
@@ -99,7 +101,7 @@ class _Client:
         if not ips:
             return False
         try:
-            self._connection = resp.Connection(ips[self._proxy % len(ips)], PROXY_PORT, 20.0, self._load._password)
+            self._connection = resp.Connection(ips[self._proxy % len(ips)], PROXY_PORT, 20.0, self._load._password, self._load._tls)
             return True
         except (OSError, resp.ConnectionLost, resp.ReplyError):
             self._proxy += 1

@@ -26,8 +26,10 @@ REDIS_SETTINGS = {
 class Redis(Process):
     """A redis-server whose folder outlives it, as a container's emptyDir does, and is cleared as the manifests' command does."""
 
-    def __init__(self, folder, ip, password=None, settings=None, where=HERE):
+    def __init__(self, folder, ip, password=None, settings=None, where=HERE, tls=None):
+        """`tls`: certificates.Files: it speaks nothing else, to its replicas, too."""
         self.ip = ip
+        self.tls = tls and tls.context()
         self.folder = os.path.join(folder, "redis")
         self.password = password
         os.makedirs(self.folder, exist_ok=True)
@@ -36,6 +38,9 @@ class Redis(Process):
             "bind": ip, "bind-source-addr": ip, "replica-announce-ip": ip, "port": addresses.REDIS_PORT,
             "dir": self.folder, "protected-mode": "no", "daemonize": "no", **REDIS_SETTINGS, **(settings or {}),
         }
+        if tls:
+            options |= {"port": 0, "tls-port": addresses.REDIS_PORT, "tls-replication": "yes", "tls-cert-file": tls.certificate,
+                        "tls-key-file": tls.key, "tls-ca-cert-file": tls.authority}
         if password:
             options["requirepass"] = password
         argv = ["redis-server"]
@@ -51,7 +56,7 @@ class Redis(Process):
     def ask(self, *words):
         """One command's reply, None if it does not answer."""
         with self.where.inside():
-            return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password)
+            return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password, tls=self.tls)
 
     def role(self):
         """("master", None) or ("slave", ip of its master or None while parked, state), or None if it does not answer."""
@@ -71,8 +76,9 @@ class Pod:
     """Everything of one pod lies in `folder`. The three processes are there from the start, and run when started."""
 
     def __init__(self, ip, folder, binaries, dns_endpoint, password=None, coordinator_flags=(), proxy_flags=(), redis_settings=None,
-                 command_flags=(), where=HERE):
-        """`command_flags`: of `hive-coordinator status` and the like, where they need some to be answered."""
+                 command_flags=(), where=HERE, redis_tls=None, client_tls=None):
+        """`command_flags`: of `hive-coordinator status` and the like, where they need some to be answered. `redis_tls`,
+        `client_tls`: certificates.Files, for redis and those who speak to it; for the proxy's clients."""
         self.ip = ip
         self.where = where
         self.folder = folder
@@ -87,7 +93,9 @@ class Pod:
             with open(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as out:
                 out.write(password + "\n")
             secret = [f"--redis-password-file={file}"]
-        self.redis = Redis(folder, ip, password, redis_settings, where)
+        self.redis = Redis(folder, ip, password, redis_settings, where, redis_tls)
+        self._client_tls = client_tls and client_tls.context()
+        tls_flags = ["--redis-tls", *redis_tls.flags("redis-tls")] if redis_tls else []
         self.coordinator = Process(f"coordinator {ip}", [
             os.path.join(binaries, "hive-coordinator"),
             f"--listen={listen}{addresses.COORDINATOR_PORT}",
@@ -98,7 +106,7 @@ class Pod:
             f"--dns-server={dns_endpoint}",
             f"--redis={ip}:{addresses.REDIS_PORT}",
             f"--state-dir={self.state_dir}",
-            *secret, *coordinator_flags,
+            *secret, *tls_flags, *coordinator_flags,
         ], os.path.join(folder, "coordinator.log"), where)
         self.proxy = Process(f"proxy {ip}", [
             os.path.join(binaries, "hive-proxy"),
@@ -106,7 +114,7 @@ class Pod:
             f"--health-listen={listen}{addresses.PROXY_HEALTH_PORT}",
             f"--coordinator={ip}:{addresses.COORDINATOR_PORT}",
             "--threads=1",
-            *secret, *proxy_flags,
+            *secret, *tls_flags, *(client_tls.flags() if client_tls else ()), *proxy_flags,
         ], os.path.join(folder, "proxy.log"), where)
 
     @property
@@ -137,7 +145,8 @@ class Pod:
     def connect(self, timeout=15.0, port=addresses.PROXY_PORT):
         """A connection to this pod's proxy (or another of its ports), made where the pod is."""
         with self.where.inside():
-            return resp.Connection(self.ip, port, timeout, self.redis.password)
+            tls = self._client_tls if port == addresses.PROXY_PORT else self.redis.tls
+            return resp.Connection(self.ip, port, timeout, self.redis.password, tls)
 
     def status(self):
         """hive.v1.Hive/GetState of this pod's coordinator as `hive-coordinator status --json` prints it, None without an answer."""

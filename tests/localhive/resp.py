@@ -13,11 +13,17 @@ class ConnectionLost(Exception):
 
 
 class Connection:
-    """One blocking connection. `timeout` (s) bounds connecting and each reply."""
+    """One blocking connection. `timeout` (s) bounds connecting and each reply; `tls`: an ssl.SSLContext."""
 
-    def __init__(self, ip, port, timeout=5.0, password=None):
+    def __init__(self, ip, port, timeout=5.0, password=None, tls=None):
         self._socket = socket.create_connection((ip, port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            try:
+                self._socket = tls.wrap_socket(self._socket)
+            except Exception:
+                self.close()
+                raise
         self._unread = b""
         if password:
             try:
@@ -107,10 +113,10 @@ def encode(*words):
     return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(p), p) for p in parts)
 
 
-def ask(ip, port, *words, timeout=1.0, password=None):
+def ask(ip, port, *words, timeout=1.0, password=None, tls=None):
     """One command on a connection of its own; None if nobody answers."""
     try:
-        with Connection(ip, port, timeout, password) as connection:
+        with Connection(ip, port, timeout, password, tls) as connection:
             return connection.command(*words)
     except (OSError, ConnectionLost):
         return None
