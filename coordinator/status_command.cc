@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{2};
 constexpr std::chrono::seconds kWatchEvery{1};
+constexpr char kClearScreen[] = "\x1b[H\x1b[2J";
 
 using Row = std::vector<std::string>;
 
@@ -119,6 +121,8 @@ std::string FormatTrouble(const v1::GetStateResponse& state) {
     text += "writes are " + WritesWord(state.write_state()) + ": " + state.write_reason() + "\n";
   }
   if (state.in_doubt()) text += "in doubt: it hears too few of the others, and may itself be the one that is cut off\n";
+  const std::string& trouble = state.redis().trouble();
+  if (!trouble.empty()) text += "its redis cannot be used: " + trouble + "\n";
   for (const v1::RefusedCommand& refused : state.redis().refused_commands()) {
     text += "its redis refuses " + refused.command() + ": " + refused.error() + "\n";
   }
@@ -171,7 +175,7 @@ int PrintStatus(const Endpoint& target, const MemberTls& tls, bool json, bool wa
                    status.error_message().c_str(), ConnectionHint(status.error_message(), tls.on()));
       if (!watch) return 1;
     } else {
-      if (watch && !json) std::fputs("\x1b[H\x1b[2J", stdout);  // home, clear
+      if (watch && !json) std::fputs(::isatty(STDOUT_FILENO) != 0 ? kClearScreen : "\n", stdout);
       std::fputs((json ? FormatJson(state) : FormatState(state)).c_str(), stdout);
       std::fflush(stdout);
       if (std::ferror(stdout)) return 1;  // a closed pipe

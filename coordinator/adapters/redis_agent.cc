@@ -210,11 +210,11 @@ void RedisAgent::ConfigureNewRun() {
 // ------------------------------------------------------------------------------------------------- what is told
 
 void RedisAgent::TellLost(const Trouble& trouble) {
-  if (last_trouble_ != trouble.detail) {
-    last_trouble_ = trouble.detail;
+  const bool known = std::exchange(last_trouble_, trouble.detail) == trouble.detail;
+  if (!known) {
     LogWarning(kLog, "cannot use the local redis: waiting for it", {{"redis", Name()}, {"reason", trouble.detail}});
   }
-  if (std::exchange(lost_told_, true)) return;
+  if (std::exchange(lost_told_, true) && known) return;
   inbox_.Post(election::RedisLost{trouble.detail});
 }
 

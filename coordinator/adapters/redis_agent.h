@@ -4,7 +4,7 @@
 // within milliseconds:
 //  - INFO once per beat interval, and after every command: RedisReported, RedisDone.
 //  - The connection closes: it is opened again at once. The same run answers: nothing has happened. Nobody answers:
-//    RedisLost, once, and it tries on until somebody does.
+//    RedisLost, once for each reason, and it tries on until somebody does.
 //  - Open, but mute for redis_timeout: RedisMute, once, until it answers. -BUSY and -LOADING are answers.
 // People read about all of it in the log: one line when redis is lost, one when it is back.
 //
@@ -123,7 +123,7 @@ class RedisAgent final : public RedisPort {
   bool lost_told_ = false;
   bool mute_told_ = false;
   bool fatal_told_ = false;
-  std::string last_trouble_;  // that the log has been told
+  std::string last_trouble_;  // that log and core have been told
   int failed_attempts_ = 0;   // in a row
   Instant next_read_;
 

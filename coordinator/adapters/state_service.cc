@@ -20,6 +20,7 @@ v1::RedisRole RoleOf(const replication::RedisStatus& status) {
 void DescribeRedis(const election::State& state, v1::RedisState* to) {
   const replication::RedisStatus& status = state.redis;
   to->set_up(state.redis_up);
+  to->set_trouble(state.redis_trouble);
   to->set_run_id(status.run_id);
   to->set_version(status.version);
   to->set_loading(status.loading);

@@ -138,6 +138,7 @@ void Core::Impl::RedisRoleCheck() {
 void Core::Impl::On(const RedisLost& event) {
   const bool was_up = redis_.up();
   redis_.OnLost();
+  redis_trouble_ = event.detail;
   if (was_up) NoteLine(Note::Level::kWarning, "the local redis is gone: " + event.detail);
   if (role_ == Role::kLeading) Resign("its redis is gone");
   if (role_ == Role::kPromoting) Release({}, "its redis is gone", config_.beat_interval);
@@ -148,8 +149,8 @@ void Core::Impl::On(const RedisLost& event) {
 
 void Core::Impl::On(const RedisMute&) {
   redis_.OnMute();
-  NoteLine(Note::Level::kWarning,
-           "the local redis has not answered for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms");
+  redis_trouble_ = "no answer for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms";
+  NoteLine(Note::Level::kWarning, "the local redis: " + redis_trouble_);
   if (role_ == Role::kLeading) Resign("its redis does not answer");
   if (role_ == Role::kPromoting) Release({}, "its redis does not answer", config_.beat_interval);
   if (role_ == Role::kElecting) EnterJoining("its redis does not answer", now_);

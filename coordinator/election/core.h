@@ -64,6 +64,7 @@ struct State {
   Standing standing;
   RedisStatus redis;
   bool redis_up = false;
+  std::string redis_trouble;         // why it cannot be used, in redis's or the system's words; empty when it can
   std::vector<MemberState> members;  // self first, then by endpoint
   std::optional<LastElection> last_election;
   bool in_doubt = false;     // it hears too few of the others: rather cut off itself than they are all dead

@@ -559,6 +559,7 @@ class Core::Impl {
   } held_;  // what the local redis was part of when this member began to follow its leader
   Discarded discarded_;
   Tally tally_;
+  std::string redis_trouble_ = "has not answered yet";  // why the local redis cannot be used; old while it can
   std::map<std::string, std::string> refused_commands_;
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;

@@ -41,6 +41,7 @@ struct RedisReported {
   RedisStatus status;
 };
 // The connection to the local redis closed and could not be opened again, or it was never there.
+// Told again when the reason is another one.
 // A connection that closed and reopened to the same run is not reported; to another run, RedisReported tells by run_id.
 struct RedisLost {
   std::string detail;

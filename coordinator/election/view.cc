@@ -56,7 +56,7 @@ void Core::Impl::RememberIfChanged() {
 
 std::string Core::Impl::WaitingFor() const {
   if (leading_ || (following_ && following_->confirmed)) return "";
-  if (!redis_.up()) return "the local redis does not answer";
+  if (!redis_.up()) return "the local redis: " + redis_trouble_;
   if (redis_.status().loading) return "the local redis is loading";
   if (role_ == Role::kFollowing) return "the first beat of " + ToString(following_->claim);
   if (Promised()) return ToString(promise_->claim.leader) + " to open: it has won the election";
@@ -90,6 +90,7 @@ State Core::Impl::GetState(Instant now) const {
   state.standing = OwnStanding();
   state.redis = redis_.status();
   state.redis_up = redis_.up();
+  if (!redis_.up()) state.redis_trouble = redis_trouble_;
   state.last_election = last_election_;
   state.in_doubt = doubts_;
   if (leading_) state.write_reason = leading_->writes.reason;

@@ -81,6 +81,15 @@ class Waits(scenario.Scenario):
         pod.coordinator.start()
         return pod
 
+    def assert_status_says(self, pod, text):
+        def said():
+            self.table = pod.coordinator_command("status", f"--target={pod.ip}:{addresses.COORDINATOR_PORT}").stdout
+            return text in self.table
+        try:
+            wait_until(said, 5, text)
+        except TimeoutError:
+            self.fail(f"status does not say '{text}', but:\n{self.table}")
+
     def assert_leads_soon(self, pod):
         wait_until(lambda: self.hive.leader() is pod, 10, f"{pod.ip} to lead")
 
@@ -103,13 +112,33 @@ class Waits(scenario.Scenario):
     def test_unreachable_redis(self):
         pod = self.one_coordinator(start_redis=False)
         self.wait_logged(pod.coordinator, f"{pod.ip}:{addresses.REDIS_PORT}")
+        self.assert_status_says(pod, "waiting for: the local redis: connection refused")
         pod.redis.start()
         self.assert_leads_soon(pod)
 
     def test_password_protected_redis_without_the_password(self):
         pod = self.one_coordinator(redis_settings={"requirepass": "secret"})
         self.wait_logged(pod.coordinator, "--redis-password-file")
+        self.assert_status_says(pod, "NOAUTH Authentication required: set --redis-password-file or HIVE_REDIS_PASSWORD")
         self.assertIsNone(self.hive.leader())
+
+    def test_wrong_password(self):
+        pod = self.one_coordinator(start_redis=False, password="one")
+        pod.redis.argv += ["--requirepass", "another"]
+        pod.redis.start()
+        self.wait_logged(pod.coordinator, "WRONGPASS")
+        self.assert_status_says(pod, "its redis cannot be used: WRONGPASS")
+
+    def test_redis_without_a_wanted_command(self):
+        """An image whose configuration renames commands: what is refused is named, with redis's words."""
+        for command, said in (("INFO", "its redis cannot be used: INFO: ERR unknown command"),
+                              ("REPLICAOF", "its redis refuses REPLICAOF: REPLICAOF 127.0.0.1 1: ERR unknown command")):
+            with self.subTest(command=command):
+                pod = self.one_coordinator(redis_settings={"rename-command": (command, "")})
+                self.wait_logged(pod.coordinator, f"ERR unknown command '{command}'")
+                self.assert_status_says(pod, said)
+                self.assertFalse(pod.healthy("readiness"))
+                self.hive.close()
 
     def test_redis_older_than_5(self):
         pod = self.one_coordinator(start_redis=False)

@@ -43,6 +43,42 @@ class Query(scenario.Scenario):
             self.assertEqual(state["self"]["ip"], pod.ip)
             self.assertEqual({m["identity"]["ip"] for m in state["members"]}, {p.ip for p in self.hive.pods})
 
+    def test_status_is_watched(self):
+        """Again every second, through a restart of the one that is asked; on a terminal or, as here, in a pipe."""
+        leader = self.start_hive(1)
+        words = [os.path.join(scenario.BINARIES, "hive-coordinator"), "status", "--watch",
+                 f"--target={leader.ip}:{addresses.COORDINATOR_PORT}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watch:
+            self.addCleanup(watch.kill)
+
+            def read_table():
+                for line in watch.stdout:
+                    if line.startswith(leader.ip):
+                        return line
+                return self.fail("the watch ended")
+            self.assertIn("leading", read_table())
+            leader.coordinator.kill()
+            leader.coordinator.start()
+            for _ in range(3):
+                table = read_table()
+            self.assertIn("leading", table)
+            watch.kill()
+
+    def test_status_is_watched_as_json(self):
+        leader = self.start_hive(1)
+        words = [os.path.join(scenario.BINARIES, "hive-coordinator"), "status", "--watch", "--json",
+                 f"--target={leader.ip}:{addresses.COORDINATOR_PORT}"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch:
+            self.addCleanup(watch.kill)
+            said, decoder = "", json.JSONDecoder()
+            for _ in range(2):
+                while "\n}\n" not in said:
+                    said += watch.stdout.readline()
+                state, end = decoder.raw_decode(said)
+                self.assertEqual(state["leader"]["leader"]["ip"], leader.ip)
+                said = said[end:].lstrip()
+            watch.kill()
+
     def test_status_of_nobody(self):
         run = self.run_coordinator("status", "--target=127.0.0.1:1")
         self.assertEqual(run.returncode, 1)

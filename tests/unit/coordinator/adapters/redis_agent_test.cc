@@ -237,6 +237,19 @@ TEST_F(RedisAgentTest, MissingPasswordSaysWhatToDo) {
   EXPECT_THAT(lost->detail, HasSubstr("set --redis-password-file or HIVE_REDIS_PASSWORD"));
 }
 
+// People are told what is wrong now: not that nobody listened when the pod began.
+TEST_F(RedisAgentTest, AnotherReasonIsToldAgain) {
+  redis.Stop();
+  lines.Set("INFO", "-NOAUTH Authentication required.\r\n");
+  StartAgent();
+  EXPECT_EQ(recorder.Await<RedisLost>()->detail, "connection refused");
+  redis.Restart();
+  const auto lost = recorder.Await<RedisLost>();
+  ASSERT_TRUE(lost);
+  EXPECT_THAT(lost->detail, HasSubstr("NOAUTH"));
+  EXPECT_EQ(recorder.Count<RedisLost>(), 0u);
+}
+
 TEST_F(RedisAgentTest, WrongPasswordIsTriedAgain) {
   password = "wrong";
   lines.Set("AUTH wrong", "-WRONGPASS invalid username-password pair or user is disabled.\r\n");

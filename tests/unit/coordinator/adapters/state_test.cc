@@ -127,6 +127,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   state.refused_commands = {{"CONFIG", "CONFIG SET min-replicas-to-write 99: ERR unknown command"}};
   state.refused_messages = {{"another hive", 5}, {"malformed", 2}};
   state.redis.fenced = true;
+  state.redis_trouble = "connection refused";
   state.members.resize(2);
   state.members[1].will = {true, true};
   said = Describe("hive", snapshot);
@@ -144,6 +145,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   EXPECT_EQ(said.redis().refused_commands(0).command(), "CONFIG");
   EXPECT_THAT(said.redis().refused_commands(0).error(), testing::HasSubstr("unknown command"));
   EXPECT_TRUE(said.redis().fenced());
+  EXPECT_EQ(said.redis().trouble(), "connection refused");
   ASSERT_EQ(said.refused_size(), 2);  // one entry for each reason, whoever refused
   EXPECT_EQ(said.refused(0).count(), 5u);
   EXPECT_EQ(said.refused(1).reason(), "malformed");

@@ -49,7 +49,8 @@ TEST(FormatState, AHiveThatIsWellSaysWhoLeadsAndNoMore) {
   EXPECT_THAT(text, HasSubstr("hive shop: 10.0.0.1 leads, term 7, writes open; seen by 10.0.0.1"));
   EXPECT_THAT(text, HasSubstr("10.0.0.1 *"));
   EXPECT_THAT(text, HasSubstr("following"));
-  for (const char* trouble : {"waiting for", "writes are", "in doubt", "discarded", "refuses", "another secret"}) {
+  for (const char* trouble :
+       {"waiting for", "writes are", "in doubt", "discarded", "refuses", "cannot be used", "another secret"}) {
     EXPECT_THAT(text, Not(HasSubstr(trouble)));
   }
 }
@@ -93,6 +94,13 @@ TEST(FormatState, ARedisThatRefusesACommandIsNamed) {
   refused->set_command("CONFIG");
   refused->set_error("NOPERM this user has no permissions");
   EXPECT_THAT(FormatState(state), HasSubstr("\nits redis refuses CONFIG: NOPERM this user has no permissions\n"));
+}
+
+TEST(FormatState, ARedisThatCannotBeUsedSaysWhy) {
+  v1::GetStateResponse state = Well();
+  state.mutable_redis()->set_up(false);
+  state.mutable_redis()->set_trouble("connection refused");
+  EXPECT_THAT(FormatState(state), HasSubstr("\nits redis cannot be used: connection refused\n"));
 }
 
 TEST(FormatState, WithoutALeaderItSaysWhatItWaitsFor) {
