@@ -134,6 +134,30 @@ class Rendered(Case):
             said = rules.complaints(render.build(folder), ("auth", "write-acks", "pdb"))
             self.assertEqual([line for line in said if patches is settings or "another user than root" not in line], [])
 
+    def test_the_guest(self):
+        """docs/moving.md: its overlay of manifests/guest."""
+        with open(os.path.join(render.ROOT, "docs", "moving.md")) as manual:
+            blocks = [textwrap.dedent(block) for block in re.findall(r"^ *```\n(.*?)^ *```", manual.read(), re.MULTILINE | re.DOTALL)]
+        manifests = copy_of_manifests(self.folder, "redis-hive")
+        folder = new_folder(self.folder)
+        with open(os.path.join(folder, "kustomization.yaml"), "w") as out:
+            out.write(next(block for block in blocks if block.startswith("apiVersion: kustomize")))
+        objects = render.build(folder)
+        self.assertEqual(kubernetes_types.complaints({"guest": objects}, new_folder(self.folder)), {})
+        (pod,) = objects
+        hive = rules.Objects(render.build(os.path.join(manifests, "base")))
+        self.assertEqual(pod["metadata"]["labels"], hive.services["redis-hive-peers"]["selector"])
+        containers = {c["name"]: c for c in pod["spec"]["containers"]}
+        self.assertEqual(containers["coordinator"]["image"], "registry.example/redis-hive:" + rules.binaries.version())
+        known = {e["name"]: e.get("value", "10.0.0.1" if e["name"] == "POD_IP" else "something") for e in containers["coordinator"]["env"]}
+        entries = {name: {"value": value} for name, value in known.items()}
+        settings = {name: rules.expanded([value], entries)[0] for name, value in known.items()}
+        self.assertEqual(settings["HIVE_REDIS"], "my-redis-master:6379")
+        self.assertEqual(settings["HIVE_PEERS"], rules.environment(hive.containers["coordinator"])["HIVE_PEERS"]["value"])
+        self.assertIsNone(rules.binaries.refusal("hive-coordinator", (), tuple(sorted(settings.items()))))
+        forwarder = containers["forwarder"]
+        self.assertIn("tcp:my-redis-master:6379", rules.expanded(forwarder["args"], rules.environment(forwarder)))
+
 
 class Planted(Case):
     """The manifests with one mistake."""
