@@ -29,6 +29,7 @@ class Stream {
 
   const Fd& fd() const { return fd_; }
   bool valid() const { return fd_.valid(); }
+  bool encrypted() const { return tls_ != nullptr; }
   // Null: plain. For its handshake, after which nobody needs to ask.
   TlsStream* tls() { return tls_.get(); }
   // Why TLS has failed; empty: it has not, or there is none.

@@ -44,6 +44,11 @@ std::string Link::WhyItEnded() {
 
 ssize_t Link::Write(std::string_view bytes) { return Written(stream_.Write(bytes), bytes.size()); }
 
+ssize_t Link::Write(SplicePipe& pipe) {
+  const size_t total = pipe.size();
+  return Written(pipe.Drain(stream_.fd()), total);
+}
+
 ssize_t Link::WriteAll(std::span<iovec> pieces, size_t total) { return Written(stream_.Write(pieces), total); }
 
 ssize_t Link::Written(ssize_t n, size_t total) {

@@ -19,6 +19,7 @@
 #include "common/base/endpoint.h"
 #include "common/net/poller.h"
 #include "common/net/socket.h"
+#include "common/net/splice_pipe.h"
 #include "common/net/stream.h"
 #include "proxy/upstream/transport.h"
 
@@ -65,6 +66,10 @@ class Link final : private Poller::Handler {
   ssize_t Write(std::string_view bytes);
   // The same of several pieces, `total` bytes in all, with one call.
   ssize_t WriteAll(std::span<iovec> pieces, size_t total);
+
+  // The same of what is in the pipe, if `takes_pipes`.
+  ssize_t Write(SplicePipe& pipe);
+  bool takes_pipes() const { return !stream_.encrypted(); }
 
   // Whether to be told OnLinkReadable. While paused the server's closing is not noticed, unless it broke.
   void SetReading(bool reading);

@@ -63,13 +63,16 @@ void Client::OnReady(uint32_t ready) {
 }
 
 void Client::OnReadable() {
+  SplicePipe* const pipe = PassesBody() ? loop_.splice_pipe() : nullptr;
   const std::span<char> buffer = loop_.read_buffer();
-  const ssize_t n = socket_.Read(buffer.data(), buffer.size());
+  const ssize_t n =
+      pipe != nullptr ? pipe->Fill(socket_.fd(), requests_->known_size()) : socket_.Read(buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) return Close();
   if (n == 0) return OnEnd();
   if (discards()) return;
   last_heard_ = loop_.now();
+  if (pipe != nullptr) return PassBody(*pipe);
   const std::string_view bytes(buffer.data(), static_cast<size_t>(n));
   if (unparsed_.empty()) {
     const size_t used = Parse(bytes);
@@ -248,10 +251,32 @@ void Client::RelayBody(std::string_view bytes) {
     if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
   }
   body_.Append(bytes);
-  if (body_.empty() && body_ends_) {
-    body_ends_ = false;
-    session_.BodyEnded(loop_.now());
-  }
+  EndBodyIfSent();
+}
+
+void Client::EndBodyIfSent() {
+  if (!body_.empty() || !body_ends_) return;
+  body_ends_ = false;
+  session_.BodyEnded(loop_.now());
+}
+
+// Whether what comes next is the inside of a large argument, and may go on as it is.
+bool Client::PassesBody() {
+  return requests_ && requests_->known_size() >= kSpliceBytes && unparsed_.empty() && body_.empty() && !discards() &&
+         session_.body_begun() && session_.body(gates()) == BodyState::kSending && link_ && link_->up() &&
+         link_->takes_pipes() && !socket_.encrypted();
+}
+
+void Client::PassBody(SplicePipe& pipe) {
+  requests_->Release(pipe.size());
+  const ssize_t n = link_->Write(pipe);
+  const bool crashed = n < 0 && errno != EAGAIN;
+  while (pipe.size() > 0) body_.Append(pipe.Take(loop_.read_buffer()));
+  if (crashed) EndLink(LinkEnd::kCrashed);
+  if (closed_ || requests_->Scan({}) != resp::RequestStatus::kCommand) return;
+  requests_.reset();
+  body_ends_ = true;
+  EndBodyIfSent();
 }
 
 void Client::ToClient(std::string_view bytes) {

@@ -125,6 +125,9 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   resp::RequestScanner& requests();
   resp::RequestStatus ScanRequest(std::string_view bytes, bool authentication_required);
   void RelayBody(std::string_view bytes);
+  bool PassesBody();
+  void PassBody(SplicePipe& pipe);
+  void EndBodyIfSent();
   void ToClient(std::string_view bytes);
   void FlushToClient();
   void EmitLocalReplies();

@@ -36,10 +36,7 @@ void Client::OnLinkWritable() {
       return;
     }
     if (n > 0) body_.Consume(static_cast<size_t>(n));
-    if (body_.empty() && body_ends_) {
-      body_ends_ = false;
-      session_.BodyEnded(loop_.now());
-    }
+    EndBodyIfSent();
   }
   Settle();
 }

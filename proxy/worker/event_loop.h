@@ -15,6 +15,7 @@
 
 #include "common/net/fd.h"
 #include "common/net/poller.h"
+#include "common/net/splice_pipe.h"
 #include "proxy/leader/leader_view.h"
 #include "proxy/resp/command_facts.h"
 #include "proxy/resp/reply_scanner.h"
@@ -62,6 +63,8 @@ class EventLoop final : private Lane::Host {
   Transport link_transport() { return {poller_, options_.redis_tls.get(), &link_handshakes_}; }
   // A buffer that is free between two calls of a handler: nobody's bytes stay in it.
   std::span<char> read_buffer() { return read_buffer_; }
+  // The same of what need not be looked at; null: there are no descriptors for it.
+  SplicePipe* splice_pipe() { return splice_pipe_.valid() ? &splice_pipe_ : nullptr; }
   // For clients that are between two commands, or two replies; between two calls of a handler they are in the middle of
   // none.
   resp::RequestScanner& request_scanner() { return request_scanner_; }
@@ -172,6 +175,7 @@ class EventLoop final : private Lane::Host {
   HandshakeBudget link_handshakes_;
   const Transport transport_;  // of lanes and of the loop's own connections
   std::vector<char> read_buffer_;
+  SplicePipe splice_pipe_;
   resp::RequestScanner request_scanner_;
   resp::ReplyScanner reply_scanner_;
   std::shared_ptr<const resp::CommandTable> commands_;

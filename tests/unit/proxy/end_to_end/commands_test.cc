@@ -1,5 +1,8 @@
 // Goal: through the proxy, commands mean what they mean on a connection to redis. Method: a real redis-server leads.
+#include <chrono>
+#include <csignal>
 #include <string>
+#include <thread>
 
 #include "proxy/resp/replies.h"
 #include "tests/unit/proxy/end_to_end/fixture.h"
@@ -44,9 +47,14 @@ TEST_F(CommandsTest, CommandsInPiecesOfOneByte) {
   EXPECT_EQ(client.Reply(), "$5\r\nhello\r\n");
 }
 
-void RoundTrip(RespClient& client, size_t size) {
+std::string Pattern(size_t size) {
   std::string value(size, 'x');
   for (size_t i = 0; i < size; i += 4096) value[i] = static_cast<char>('a' + i / 4096 % 26);
+  return value;
+}
+
+void RoundTrip(RespClient& client, size_t size) {
+  const std::string value = Pattern(size);
   EXPECT_EQ(client.Command({"SET", "big", value}), "+OK\r\n");
   const std::string reply = client.Command({"GET", "big"});
   EXPECT_EQ(reply.size(), resp::BulkReply(value).size());
@@ -76,6 +84,20 @@ TEST_F(CommandsTest, SixtyFourMebibytesAreNotHeldInMemory) {
 #ifndef __SANITIZE_ADDRESS__
   EXPECT_LT(peak_kib, 60 * 1024);
 #endif
+}
+
+TEST_F(CommandsTest, LargeValueForARedisThatStandsStill) {
+  StartAll();
+  RespClient client(proxy_);
+  const std::string value = Pattern(24 << 20);
+  a_->Signal(SIGSTOP);
+  std::thread sender([&] { client.Send(resp::MakeRequest({"SET", "big", value}) + "STRLEN big\r\n"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  a_->Signal(SIGCONT);
+  sender.join();
+  EXPECT_EQ(client.Reply(), "+OK\r\n");
+  EXPECT_EQ(client.Reply(), ":" + std::to_string(value.size()) + "\r\n");
+  EXPECT_TRUE(Direct(redis_a_, {"GET", "big"}) == resp::BulkReply(value));
 }
 
 TEST_F(CommandsTest, NamesOfManySizes) {
