@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "common/app/health.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
+#include "common/app/metrics_server.h"
 #include "common/app/peer_secrets.h"
 #include "common/app/redis_password.h"
 #include "common/app/redis_tls.h"
@@ -29,6 +31,7 @@
 #include "proxy/leader/watch_client.h"
 #include "proxy/worker/drain.h"
 #include "proxy/worker/event_loop.h"
+#include "proxy/worker/metrics.h"
 
 namespace hive::proxy {
 namespace {
@@ -39,6 +42,7 @@ constexpr Duration kMainTick = Millis(100);
 struct Options {
   ListenAddress listen = {"", 6380};
   ListenAddress health_listen = {"", 7401};
+  std::optional<ListenAddress> metrics_listen = ListenAddress{"", 7411};
   Endpoint coordinator = {"127.0.0.1", 7400};
   TlsFiles coordinator_tls;
   TlsFiles tls;
@@ -94,6 +98,8 @@ void AddFlags(FlagSet& flags, Options& options) {
   flags.Add("drain-timeout", &options.drain_timeout, {Millis(0), Seconds(3600)}, "time to end after SIGTERM");
   flags.Add("health-listen", &options.health_listen, "grpc.health.v1, plaintext")
       .DefaultText("port 7401, all addresses");
+  flags.Add("metrics-listen", &options.metrics_listen, "where Prometheus scrapes /metrics (HTTP); empty: nowhere")
+      .DefaultText("port 7411, all addresses");
   flags.AddChoice("log-format", &options.log_format, {"text", "json"}, "form of the log")
       .DefaultText("text on a terminal, else json");
   flags.AddChoice("log-level", &options.log_level, {"debug", "info", "warning", "error"}, "what is logged");
@@ -273,11 +279,19 @@ int Main(int argc, char** argv) {
     own.push_back(std::move(listener));
     loops.push_back(std::make_unique<EventLoop>(options.worker, std::move(own), counters));
   }
+  Metrics metrics(loops, counters);
+  std::unique_ptr<MetricsServer> metrics_server;
+  if (options.metrics_listen) {
+    auto started = MetricsServer::Start(*options.metrics_listen, [&metrics] { return metrics.Gather(); });
+    if (!started.ok()) return Fail(started.status());
+    metrics_server = *std::move(started);
+  }
   Readiness readiness(options.worker.hold_timeout);
   auto watch = std::make_unique<WatchClient>(
       WatchClient::Options{options.coordinator, coordinator_tls->channel(), secrets.of_members},
-      [&loops, &readiness](const WatchClient::News& news) {
+      [&](const WatchClient::News& news) {
         readiness.OnNews(news);
+        metrics.SetWatchConnected(news.connected);
         for (auto& loop : loops) loop->SetLeader(news.snapshot);
       });
   for (auto& loop : loops) threads.emplace_back([&loop] { loop->Run(); });
@@ -285,6 +299,7 @@ int Main(int argc, char** argv) {
   ServeUntilDrained(options, signals, readiness, health, counters, secrets, loops);
 
   watch.reset();
+  metrics_server.reset();
   for (auto& loop : loops) loop->Stop();
   for (std::thread& thread : threads) thread.join();
   loops.clear();

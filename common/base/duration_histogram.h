@@ -17,13 +17,13 @@ struct DurationHistogram {
   static constexpr std::array kBounds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                          0.1,    0.25,    0.5,    1.0,   2.5,    5.0,   10.0, 30.0,  60.0};
 
-  // A negative span counts as 0.
-  void Observe(Duration took) {
+  // So many `times`. A negative span counts as 0.
+  void Observe(Duration took, uint64_t times = 1) {
     const double seconds = took < Duration(0) ? 0.0 : std::chrono::duration<double>(took).count();
     size_t bucket = 0;
     while (bucket < kBounds.size() && seconds > kBounds[bucket]) ++bucket;
-    ++counts[bucket];
-    sum += seconds;
+    counts[bucket] += times;
+    sum += seconds * static_cast<double>(times);
   }
 
   void Add(const DurationHistogram& other) {

@@ -200,16 +200,18 @@ class Session {
   ReplyDecision OnReply(const ReplyHead& head, Confirmation confirmation);
   void ReplyEnded();
   // Whole replies to the next `replies` commands have come on a lane, none of them an error: takes them all as answered
-  // if there is nothing to judge. False, and nothing is changed: judge them one by one. `may_confirm`: Confirmation is
-  // kGiven to writes.
-  bool AnsweredPlainly(uint32_t replies, bool may_confirm);
+  // if there is nothing to judge, and returns when the oldest of them was sent. Nothing, and nothing is changed: judge
+  // them one by one. `may_confirm`: Confirmation is kGiven to writes.
+  std::optional<Instant> AnsweredPlainly(uint32_t replies, bool may_confirm);
   // Of the last kReplace.
   std::string_view replacement() const { return *replacement_; }
 
   // The connection has ended. `last_answer`: when that redis last answered anybody on this event loop. `held_oldest`:
-  // the oldest command in flight on it was this client's, as it always is on a link of its own. False: close the
-  // client. True: go on; what is to be sent again waits in the queue.
-  [[nodiscard]] bool LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest = true);
+  // the oldest command in flight on it was this client's, as it always is on a link of its own. Nothing: close the
+  // client. Else go on: so many commands that were in flight wait in the queue to be sent again.
+  [[nodiscard]] std::optional<size_t> LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest = true);
+  // Whether something in flight may have been executed, and it matters: no read, and nothing that is only queued.
+  bool outcome_unknown() const;
 
   // --- holding ---
 
@@ -220,9 +222,15 @@ class Session {
   bool has_unsent() const { return sent_ < queue_.size(); }
   // Whether ToSend might have something, gates permitting.
   bool HasToSend() const { return has_unsent() || ReplayIsDue(); }
+  size_t unsent() const { return queue_.size() - sent_; }
   bool has_in_flight() const { return sent_ > 0; }
   // How many commands are in flight, those that are answered here included.
   size_t in_flight() const { return sent_; }
+  // When the oldest of them was sent; nothing: there is none, or it waits for something to happen (BLPOP).
+  std::optional<Instant> awaited_since() const {
+    if (sent_ == 0 || queue_.front().blocks) return std::nullopt;
+    return queue_.front().since;
+  }
   // Whether replies are still to come on this link that would be worth waiting for, were another leader announced:
   // afterwards the client can go on at that one.
   bool AwaitsReplies() const;
@@ -335,7 +343,7 @@ class Session {
 
   bool Survives(const Command& command, bool behind_multi, bool oldest, LinkEnd end, bool stalled) const;
   void Reclassify();
-  void RebuildRequests(Instant now);
+  size_t RebuildRequests(Instant now);
 
   SeenScripts* const scripts_ = nullptr;
   Fifo<Command, 64> queue_;  // room for a pipeline of moderate depth is kept

@@ -8,27 +8,27 @@ namespace hive::proxy {
 
 using resp::ConnectionCommand;
 
-bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest) {
+std::optional<size_t> Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held_oldest) {
   const bool was_demoted = demoted_;
   const size_t refused = was_demoted ? refused_ : 0;
   link_up_ = on_lane_ = demoted_ = keeps_own_ = false;
   refused_ = 0;
   replay_.reset();
-  if (broken_) return false;
+  if (broken_) return std::nullopt;
   if (awaits_end() || (protocol_error_told_ && end == LinkEnd::kCrashed)) {
     finished_ = true;
-    return true;
+    return 0;
   }
   if (end != LinkEnd::kNotReady) {
     // Half a reply was relayed, half a request was sent, or the connection meant more than can be repeated.
-    if (opaque_ || pinned_ || reply_begun_ || body_ == BodyState::kSending) return false;
+    if (opaque_ || pinned_ || reply_begun_ || body_ == BodyState::kSending) return std::nullopt;
     bool oldest = held_oldest;
     bool behind_multi = false;
     for (size_t i = refused; i < sent_; ++i) {
       const Command& command = queue_[i];
       if (command.local != LocalReply::kNone) continue;
       const bool stalled = oldest && now - command.since >= kStoppedAnswering && last_answer < command.since;
-      if (!Survives(command, behind_multi, oldest, end, stalled)) return false;
+      if (!Survives(command, behind_multi, oldest, end, stalled)) return std::nullopt;
       oldest = false;
       if (command.connection == ConnectionCommand::kMulti) behind_multi = true;
     }
@@ -38,10 +38,19 @@ bool Session::LinkEnded(LinkEnd end, Instant last_answer, Instant now, bool held
     queued_.Clear();
   }
   Reclassify();
-  RebuildRequests(now);
+  const size_t again = RebuildRequests(now);
   SkipAnsweredHere();
   EmitDueReplies();
-  return true;
+  return again;
+}
+
+bool Session::outcome_unknown() const {
+  if (body_ == BodyState::kSending) return true;
+  for (size_t i = 0; i < sent_; ++i) {
+    const Command& command = queue_[i];
+    if (command.local == LocalReply::kNone && !command.queued && command.effect == resp::Effect::kWrite) return true;
+  }
+  return false;
 }
 
 // Whether a command that was sent, and not answered, may be sent again. `behind_multi`: neither was its MULTI, which
@@ -84,9 +93,11 @@ void Session::Reclassify() {
   tail_ = state;
 }
 
-// Makes everything in the queue unsent, and keeps the bytes of what is still to be sent.
-void Session::RebuildRequests(Instant now) {
+// Makes everything in the queue unsent, and keeps the bytes of what is still to be sent. Returns how many commands had
+// been sent, and will be again.
+size_t Session::RebuildRequests(Instant now) {
   ByteQueue kept;
+  size_t sent_again = 0;
   size_t at = 0;
   for (size_t i = 0; i < queue_.size(); ++i) {
     Command& command = queue_[i];
@@ -99,6 +110,7 @@ void Session::RebuildRequests(Instant now) {
       command.size = 0;
       continue;
     }
+    if (was_sent) ++sent_again;
     if (was_sent && command.blocks) {
       resp::RequestScanner scanner;
       resp::CommandFacts facts;
@@ -126,6 +138,7 @@ void Session::RebuildRequests(Instant now) {
   requests_ = std::move(kept);
   sent_ = sent_whole_ = sent_bytes_ = 0;
   multis_in_flight_ = 0;
+  return sent_again;
 }
 
 }  // namespace hive::proxy

@@ -69,13 +69,14 @@ ReplyDecision Session::OnReply(const ReplyHead& head, Confirmation confirmation)
   return decision;
 }
 
-bool Session::AnsweredPlainly(uint32_t replies, bool may_confirm) {
-  if (!on_lane_ || demoted_ || reply_begun_ || replies > sent_) return false;
+std::optional<Instant> Session::AnsweredPlainly(uint32_t replies, bool may_confirm) {
+  if (!on_lane_ || demoted_ || reply_begun_ || replies == 0 || replies > sent_) return std::nullopt;
+  const Instant sent_at = queue_.front().since;
   size_t size = 0;
   for (uint32_t i = 0; i < replies; ++i) {
     const Command& command = queue_[i];
-    if (command.local != LocalReply::kNone || command.connection != ConnectionCommand::kNone) return false;
-    if (command.effect == resp::Effect::kWrite && !may_confirm) return false;
+    if (command.local != LocalReply::kNone || command.connection != ConnectionCommand::kNone) return std::nullopt;
+    if (command.effect == resp::Effect::kWrite && !may_confirm) return std::nullopt;
     size += command.size;
   }
   requests_.Consume(size);
@@ -84,7 +85,7 @@ bool Session::AnsweredPlainly(uint32_t replies, bool may_confirm) {
   sent_ -= replies;
   queue_.pop_front(replies);
   EmitDueReplies();
-  return true;
+  return sent_at;
 }
 
 void Session::ReplyEnded() {

@@ -124,6 +124,8 @@ class Lane final : private Link::Owner {
   void BecomeFormer();
   bool former() const { return former_; }
   bool has_in_flight() const { return !fifo_.empty(); }
+  // Whether there is a connection, or one is being made.
+  bool has_link() const { return link_ != nullptr; }
   // Whether it is connected to the very server that has shown itself a master.
   bool proven() const { return proven_; }
   // Another leader has been elected: the connection is cut.

@@ -126,7 +126,7 @@ void WriteAcks::OnReply(const resp::Reply& reply) {
 
 void WriteAcks::End(const AckResult& result) {
   guard_.Stop();
-  asks_since_ = {};
+  rounds_.Observe(transport_.poller.Now() - std::exchange(asks_since_, {}));
   if (!result.given) Complain(std::to_string(result.confirmed) + " replicas confirmed");
   while (!current_.empty()) {
     Waiter& waiter = *current_.front();
@@ -144,7 +144,10 @@ void WriteAcks::Broken(const std::string& why) {
   link_.Close();
   asked_.clear();
   under_way_ = connecting_ = false;
-  if (current_.empty() && next_.empty()) return;
+  if (current_.empty() && next_.empty()) {
+    asks_since_ = {};  // the next round is another one
+    return;
+  }
   if (asks_since_ == Instant{}) asks_since_ = transport_.poller.Now();
   if (transport_.poller.Now() - asks_since_ >= options_.timeout) {
     Complain(why);

@@ -25,6 +25,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/duration_histogram.h"
 #include "common/base/endpoint.h"
 #include "common/base/time.h"
 #include "common/net/poller.h"
@@ -94,6 +95,9 @@ class WriteAcks {
   void JoinFormer(Waiter& waiter) { Add(inherits_ ? next_ : inherited_, waiter); }
   void Leave(Waiter& waiter);
 
+  // How long rounds took, from the first attempt to the last replica's word, or to the time-out.
+  const DurationHistogram& rounds() const { return rounds_; }
+
  private:
   enum class Asked : uint8_t { kInfo, kPublish, kWait };
 
@@ -121,6 +125,7 @@ class WriteAcks {
   std::list<Waiter*> next_;     // for the next round
   std::list<Waiter*> current_;  // in the round under way
   bool under_way_ = false;
+  DurationHistogram rounds_;
   Instant asks_since_{};  // when the round under way, or to be begun again, was first begun; 0: none is
 
   ControlLink link_;

@@ -172,7 +172,7 @@ size_t Client::Parse(std::string_view bytes) {
         } else if (const resp::CommandRule* rule = must_authenticate ? commands.Find(requests().name(rest)) : nullptr;
                    rule != nullptr && rule->plain && memory_left &&
                    session_.AddPlain(rest.substr(0, size), rule->facts.effect, now)) {
-          // Nothing else is to be known of it.
+          loop_.NoteCommand(rule->facts.effect);  // nothing else is to be known of it
         } else {
           Take(requests().request(rest), must_authenticate, memory_left);
         }
@@ -203,6 +203,7 @@ size_t Client::Parse(std::string_view bytes) {
 // Takes a command of which more is to be known than its effect.
 void Client::Take(const resp::Request& request, std::optional<bool>& must_authenticate, bool memory_left) {
   resp::CommandFacts facts = loop_.FactsOf(request);
+  loop_.NoteCommand(facts.effect);
   // If it is more than strangers may send, the server ends the connection on which it comes.
   const bool is_much = request.argument_count() > resp::kMaxUnauthenticatedArguments ||
                        request.bytes().size() > resp::kMaxUnauthenticatedBulk;
@@ -229,6 +230,7 @@ bool Client::ParseIncomplete(std::string_view rest, size_t* consumed) {
     // No command has such a name: what is unknown counts as a write.
     const resp::CommandFacts facts = name_is_huge ? resp::CommandFacts{} : loop_.FactsOf(head);
     if (!facts.certain && rest.size() < kUncertainBytes) return false;
+    loop_.NoteCommand(facts.effect);
     session_.AddStreamed(head, facts, loop_.now());
     ChooseConnection();
     if (!closed_) SendCommands();  // then its turn may be now
@@ -347,7 +349,7 @@ void Client::EndOverdue(Instant now) {
   if (closed_ || !session_.Overdue(loop_.options().hold_timeout, withheld_ != Withheld::kNo, now)) return;
   LogDebug("client", "closed: no leader to speak for what it has in flight",
            {{"client", ToString(PeerEndpoint(socket_.fd()))}, {"answered", withheld_ != Withheld::kNo}});
-  Close();
+  CloseInDoubt();
 }
 
 bool Client::ShedIfIdle(Instant now) {

@@ -79,6 +79,10 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void Close();
   bool closed() const { return closed_; }
 
+  // For /metrics: commands that have not been sent; connections to redis of its own.
+  size_t unsent() const { return session_.unsent(); }
+  size_t own_links() const { return (link_ ? 1 : 0) + (former_feed_ ? 1 : 0); }
+
   // The loop's: where it stands in the list of those that wait.
   std::list<Client*>* waiting_list = nullptr;
   std::list<Client*>::iterator waiting_at;
@@ -142,6 +146,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   void MoveToOwnLink();
   void AdaptLaneWindow(size_t reply_size);
   void ForgetReplies();
+  void CloseInDoubt();
   bool connected() const { return link_ || lane_ != nullptr; }
   bool is_former() const { return link_is_former_ || (lane_ != nullptr && lane_->former()); }
   void EndLink(LinkEnd end, bool held_oldest = true);

@@ -119,16 +119,24 @@ void Client::EndLink(LinkEnd end, bool held_oldest) {
   ForgetReplies();
   if (ack_progress_) loop_.acks()->Leave(*ack_progress_);
   const Instant last_answer = was_former || end == LinkEnd::kCut ? loop_.former_last_answer() : loop_.last_answer();
-  if (!session_.LinkEnded(end, last_answer, loop_.now(), held_oldest)) {
+  const std::optional<size_t> again = session_.LinkEnded(end, last_answer, loop_.now(), held_oldest);
+  if (!again) {
     LogDebug("client", "closed: what became of its commands is unknown, or its connection cannot be made again",
              {{"client", ToString(PeerEndpoint(socket_.fd()))},
               {"link_end", static_cast<int>(end)},
               {"handed_over", was_former},
               {"awaited_confirmation", awaited_confirmation}});
-    return Close();
+    return CloseInDoubt();
   }
+  loop_.tally().sent_again += *again;
   body_.Clear();
   body_ends_ = false;
+}
+
+// Closes it since its connection has ended, or its replies cannot be believed.
+void Client::CloseInDoubt() {
+  if (session_.outcome_unknown()) ++loop_.tally().closed_unknown_outcome;
+  Close();
 }
 
 // What was received on the connection before.
@@ -162,7 +170,9 @@ bool Client::RelayPlain(std::string_view bytes, uint32_t replies) {
   }
   const bool may_confirm =
       loop_.acks() == nullptr && (is_former() ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes());
-  if (!session_.AnsweredPlainly(replies, may_confirm)) return false;
+  const std::optional<Instant> sent_at = session_.AnsweredPlainly(replies, may_confirm);
+  if (!sent_at) return false;
+  loop_.NoteAnswered(*sent_at, replies);
   NoteJudged(bytes.size());
   ToClient(bytes);
   boundary_ = taken_ + to_client_.size();

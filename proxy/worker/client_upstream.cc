@@ -58,7 +58,7 @@ void Client::PatienceIsOver() {
 }
 
 void Client::TermChanged() {
-  if (withheld_ != Withheld::kNo) Close();
+  if (withheld_ != Withheld::kNo) CloseInDoubt();
 }
 
 // What may be sent on the connection there is, or is to be.
@@ -202,6 +202,8 @@ void Client::NoteJudged(size_t bytes) {
 // Judges the replies in `bytes` one after the other; returns how many bytes need not be kept.
 size_t Client::Relay(std::string_view bytes) {
   Run run{bytes, is_former() ? loop_.may_confirm_former_writes() : loop_.may_confirm_writes()};
+  const size_t in_flight = session_.in_flight();
+  const std::optional<Instant> sent_at = session_.awaited_since();
   bool more = true;
   while (more && run.at < bytes.size()) {
     const std::string_view rest = bytes.substr(run.at);
@@ -222,6 +224,8 @@ size_t Client::Relay(std::string_view bytes) {
     }
     if (closed_ || !connected()) return bytes.size();
   }
+  const size_t answered = in_flight - std::min(in_flight, session_.in_flight());
+  if (sent_at && answered > 0) loop_.NoteAnswered(*sent_at, answered);
   if (!RelayRun(run)) return bytes.size();
   return run.at;
 }
@@ -335,7 +339,7 @@ bool Client::Obey(Run& run, ReplyDecision decision, size_t size) {
       if (RelayRun(run)) EndLink(LinkEnd::kDemoted);
       return false;
     case ReplyAction::kClose:
-      if (RelayRun(run)) Close();
+      if (RelayRun(run)) CloseInDoubt();
       return false;
   }
   if (!session_.local_replies().empty()) {

@@ -60,6 +60,7 @@ void EventLoop::SetLeader(LeaderSnapshot snapshot) {
 void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
   const Gates gates_before = gates();
   const bool confirmed_before = may_confirm_writes();
+  if (verified_ && snapshot_.write_state == WriteState::kOpen) writable_until_ = std::min(now(), snapshot_.lease_until);
   snapshot_ = snapshot;
   confirmable_until_ = std::min(confirmable_until_, now());
   if (snapshot_.ConfirmsWrites()) confirmable_until_ = std::max(confirmable_until_, snapshot_.lease_until);
@@ -77,6 +78,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
       for (size_t i = 0; i < clients_.size(); ++i) clients_[i]->TermChanged();
     }
   }
+  NoteWritable();
   const Gates gates_now = gates();
   if ((gates_now.leader && !gates_before.leader) || (gates_now.writes && !gates_before.writes) ||
       (gates_now.reads && !gates_before.reads) || (may_confirm_writes() && !confirmed_before)) {
@@ -85,6 +87,7 @@ void EventLoop::OnLeader(const LeaderSnapshot& snapshot) {
 }
 
 void EventLoop::MoveToLeader(const LeaderSnapshot& snapshot) {
+  if (writable_until_ != Instant{}) switching_since_ = writable_until_;
   linked_ = snapshot.leader;
   verified_ = trusts_new_ = false;
   request_limits_ = {};  // until it has told its own
@@ -149,7 +152,15 @@ void EventLoop::OnMaster() {
 
 void EventLoop::Verified() {
   verified_ = trusts_new_ = true;
+  NoteWritable();
   ReleaseWaiting();
+}
+
+// The end of a change of leader, if there was one.
+void EventLoop::NoteWritable() {
+  if (!switching_since_ || !gates().writes) return;
+  tally_.leader_switches.Observe(now() - *switching_since_);
+  switching_since_.reset();
 }
 
 Gates EventLoop::gates() const {
@@ -204,6 +215,25 @@ void EventLoop::Part(DrainStage stage) {
     for (const std::unique_ptr<Acceptor>& acceptor : acceptors_) acceptor->AcceptSome();
     acceptors_.clear();
   });
+}
+
+void EventLoop::Tell(std::function<void(const LoopReport&)> listener) {
+  poller_.Post([this, listener = std::move(listener)] { listener(Report()); });
+}
+
+LoopReport EventLoop::Report() const {
+  LoopReport report;
+  report.tally = tally_;
+  if (acks_) report.ack_rounds = acks_->rounds();
+  const bool held = holds();
+  for (const std::unique_ptr<Client>& client : clients_) {
+    if (client->closed()) continue;
+    if (held) report.held_commands += client->unsent();
+    report.own_links += client->own_links();
+  }
+  for (const KeyedLane& keyed : lanes_) report.lanes += keyed.lane->has_link() ? 1 : 0;
+  for (const std::unique_ptr<Lane>& lane : former_lanes_) report.lanes += lane->has_link() ? 1 : 0;
+  return report;
 }
 
 void EventLoop::Retire(Client* client) {

@@ -4,12 +4,14 @@
 // A turn: sockets that are ready (each client reads once, and writes what it read with one call), then messages from
 // other threads (the leader has changed), then timers; what was closed is freed at the end.
 //
-// Thread rule: the thread that calls Run(), except SetLeader, Part and Stop, which any thread may call.
+// Thread rule: the thread that calls Run(), except SetLeader, Part, Tell and Stop, which any thread may call.
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -36,6 +38,7 @@
 #include "proxy/worker/handshakes.h"
 #include "proxy/worker/limits.h"
 #include "proxy/worker/memory.h"
+#include "proxy/worker/tally.h"
 
 namespace hive::proxy {
 
@@ -53,6 +56,8 @@ class EventLoop final : private Lane::Host {
   void SetLeader(LeaderSnapshot snapshot);
   // Towards the end: see Client::Part. After kEveryone nobody is accepted.
   void Part(DrainStage stage);
+  // For /metrics: `listener` is told on the loop's thread. A loop that is stuck, or stopped, never does.
+  void Tell(std::function<void(const LoopReport&)> listener);
   void Stop() { poller_.Stop(); }
 
   // --- for clients ---
@@ -120,6 +125,10 @@ class EventLoop final : private Lane::Host {
   SeenScripts& scripts() { return scripts_; }
 
   MemoryBounds& memory() { return memory_; }
+  Tally& tally() { return tally_; }
+  void NoteCommand(resp::Effect effect) { ++tally_.commands[static_cast<size_t>(effect)]; }
+  // So many commands have been answered together, the oldest of which was sent at that moment: all count as it does.
+  void NoteAnswered(Instant sent_at, size_t commands) { tally_.durations.Note(now() - sent_at, commands); }
   // Whether what is not sent waits for a leader, or for the right to write.
   bool holds() const { return !may_connect() || !snapshot_.MayWrite(now()); }
   void SetWaiting(Client* client, bool waiting);
@@ -147,6 +156,8 @@ class EventLoop final : private Lane::Host {
   void MoveToLeader(const LeaderSnapshot& snapshot);
   void OnMaster();
   void Verified();
+  void NoteWritable();
+  LoopReport Report() const;
   void OnCommands(std::shared_ptr<const resp::CommandTable> commands);
   void ReleaseWaiting();
   void ReleaseSome();
@@ -210,6 +221,9 @@ class EventLoop final : private Lane::Host {
   AuthenticationCheck authentication_check_;
   bool lets_anyone_in_ = false;
 
+  Tally tally_;
+  Instant writable_until_{};                  // when the right to write to the leader has ended, or did the last time
+  std::optional<Instant> switching_since_{};  // that moment, while there is another leader that has not got it
   MemoryBounds memory_;
   Timer crowded_;
   Instant next_memory_complaint_{};

@@ -105,7 +105,7 @@ class Rig(unittest.TestCase):
         self.proxy = self._process("proxy", limit + [
             os.path.join(BINARIES, "hive-proxy"), f"--listen={self.ip}:{addresses.PROXY_PORT}",
             f"--health-listen={self.ip}:{addresses.PROXY_HEALTH_PORT}", f"--coordinator={self.ip}:{addresses.COORDINATOR_PORT}",
-            "--threads=1", "--log-level=debug", *secrets, *proxy_flags])
+            "--metrics-listen=", "--threads=1", "--log-level=debug", *secrets, *proxy_flags])
         if redis_runs:
             self.redis.start()
             wait_until(lambda: self._answers(self.redis_address), 10, "redis-server to answer")

@@ -2,9 +2,9 @@
 
 import os
 import signal
-import subprocess
 
 from localhive import addresses, pod as localpod, resp
+from localhive.binary import help_of, supported
 from localhive.dns import Dns
 
 from .stack import COORDINATOR, PROXY, REDIS, Pod, Stack, Unsupported, digest_of
@@ -60,7 +60,7 @@ class HiveStack(Stack):
 
     def __init__(self, network, folder, binaries, write_acks=0):
         super().__init__(network, folder, binaries)
-        self._proxy_flags = _supported(binaries, "hive-proxy", {"drain-timeout": _DRAIN})
+        self._proxy_flags = supported(binaries, "hive-proxy", {"drain-timeout": _DRAIN})
         if write_acks:
             self._proxy_flags.append(f"--write-acks={write_acks}")
         namespace = network.add("dns")
@@ -69,7 +69,7 @@ class HiveStack(Stack):
 
     @staticmethod
     def unavailable_options(binaries, options):
-        if options.get("write_acks") and not _supported(binaries, "hive-proxy", {"write-acks": 1}):
+        if options.get("write_acks") and not supported(binaries, "hive-proxy", {"write-acks": 1}):
             return "hive-proxy has no --write-acks"
         return None
 
@@ -97,21 +97,10 @@ class HiveStack(Stack):
         answer = self.leader().hand_over()
         if answer.returncode == 0:
             return
-        if "handover" not in _help(self.binaries, "hive-coordinator"):
+        if "handover" not in help_of(self.binaries, "hive-coordinator"):
             raise Unsupported("hive-coordinator has no handover")
         raise RuntimeError(f"hive-coordinator handover: exit {answer.returncode}: {answer.stderr.strip() or answer.stdout.strip()}")
 
     def close(self):
         super().close()
         self._dns.process.kill()
-
-
-def _supported(binaries, program, flags):
-    """Those of {flag: value} that the binary's --help lists, as words for its command line."""
-    text = _help(binaries, program)
-    return [f"--{flag}={value}" for flag, value in flags.items() if f"--{flag}" in text]
-
-
-def _help(binaries, program):
-    run = subprocess.run([os.path.join(binaries, program), "--help"], capture_output=True, text=True, timeout=10, check=False)
-    return run.stdout + run.stderr

@@ -79,7 +79,7 @@ class Servers:
         self._start(f"watch-{port}", [os.path.join(self._binaries, "fake-leader-watch"), watch, f"{redis[0]}:{redis[1]}"])
         path = lambda name: os.path.join(self._folder.name, name)
         self._start(f"proxy-{port}", [os.path.join(self._binaries, "hive-proxy"), f"--listen={address}", f"--health-listen={health}",
-                                      f"--coordinator={watch}", "--redis-user=hive", f"--redis-password-file={path('password')}",
+                                      "--metrics-listen=", f"--coordinator={watch}", "--redis-user=hive", f"--redis-password-file={path('password')}",
                                       f"--peer-secret-file={path('peer-secret')}", *self._proxy_flags], (self.ip, port))
         return (self.ip, port)
 

@@ -59,7 +59,7 @@ class BadFlags(scenario.Scenario):
         hive.dns.start()
         pod = hive._make_pod(hive.block.take())
         for process, port in ((pod.coordinator, addresses.COORDINATOR_PORT), (pod.coordinator, addresses.COORDINATOR_METRICS_PORT),
-                              (pod.proxy, addresses.PROXY_PORT)):
+                              (pod.proxy, addresses.PROXY_PORT), (pod.proxy, addresses.PROXY_METRICS_PORT)):
             with socket.create_server((pod.ip, port)):
                 process.start()
                 self.assertTrue(process.ended_within(10), f"{process.name} should have ended")

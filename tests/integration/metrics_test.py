@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Goal: Prometheus learns from any pod what happens in the hive; and docs/metrics.md describes exactly what there is.
-Method: the real coordinator scraped over HTTP, before and after changes of leader; a page compared with the document, and, where it is
+Method: the real binaries scraped over HTTP, before and after changes of leader; a page compared with the document, and, where it is
 installed, given to promtool."""
 
 import os
@@ -10,11 +10,11 @@ import subprocess
 import unittest
 
 import scenario
-from localhive import addresses
+from localhive import addresses, resp
 from localhive.process import wait_until
 
 _DOCUMENT = os.path.join(scenario.ROOT, "docs", "metrics.md")
-_PORTS = {"hive-coordinator": addresses.COORDINATOR_METRICS_PORT}
+_PORTS = {"hive-coordinator": addresses.COORDINATOR_METRICS_PORT, "hive-proxy": addresses.PROXY_METRICS_PORT}
 
 
 def values(page):
@@ -103,10 +103,97 @@ class Metrics(scenario.Scenario):
         wait_until(lambda: values(pod.metrics())["hive_redis_in_sync"] == 1, 15, "the redis to be in sync again")
         self.assertEqual(values(pod.metrics())["hive_empty_redis_deferred_total"], 1)
 
+    def test_a_leaders_redis_that_comes_back_empty_is_counted(self):
+        leader = self.start_hive(2)
+        wait_until(lambda: self.total("hive_redis_in_sync") == 2, 15, "both redises to be in sync")
+        leader.redis.kill()
+        leader.redis.start()
+        wait_until(lambda: values(leader.metrics())["hive_empty_redis_deferred_total"] == 1, 15, "the restart to be counted")
+        self.assertIsNot(self.hive.wait_settled(), leader)
+        self.assertEqual(self.total("hive_empty_redis_deferred_total"), 1)
+
+    # -- hive-proxy ---------------------------------------------------------------------------------------------------
+
+    def proxy(self, pod):
+        return values(pod.metrics(addresses.PROXY_METRICS_PORT))
+
+    def test_a_proxy_counts_commands_and_connections(self):
+        pod = self.start_hive(1)
+        before = self.proxy(pod)
+        with pod.connect() as client, pod.connect() as waiter:
+            for words in (("SET", "k", "v"), ("SET", "k", "w"), ("GET", "k"), ("CLIENT", "SETNAME", "me"), ("SET", "big", "x" * 300_000)):
+                client.command(*words)
+            waiter.send_raw(resp.encode("BLPOP", "list", "0"))
+            wait_until(lambda: self.proxy(pod)['hive_proxy_upstream_connections{kind="own"}'] >= 1, 5, "a connection of its own")
+            during = self.proxy(pod)
+            self.assertEqual(during["hive_proxy_clients"] - before["hive_proxy_clients"], 2)
+            self.assertEqual(during['hive_proxy_upstream_connections{kind="shared"}'], 1)
+            client.command("RPUSH", "list", "x")
+            waiter.read_reply()
+        after = self.proxy(pod)
+        grown = {name: after[name] - before[name] for name in before}
+        self.assertEqual(grown['hive_proxy_commands_total{effect="write"}'], 5)  # BLPOP and RPUSH, too
+        self.assertEqual(grown['hive_proxy_commands_total{effect="read"}'], 1)
+        self.assertEqual(grown['hive_proxy_commands_total{effect="connection"}'], 1)
+        self.assertEqual(grown["hive_proxy_command_duration_seconds_count"], 6)  # all but BLPOP
+        self.assertLess(grown["hive_proxy_command_duration_seconds_sum"], 5)
+        wait_until(lambda: self.proxy(pod)["hive_proxy_clients"] == before["hive_proxy_clients"], 5, "both to be counted no more")
+
+    def test_a_proxy_counts_what_it_holds(self):
+        pod = self.start_hive(1)
+        self.assertEqual(self.proxy(pod)["hive_proxy_watch_connected"], 1)
+        pod.redis.kill()
+        with pod.connect() as client:
+            for i in range(3):
+                client.send_raw(resp.encode("SET", "k", i))
+            wait_until(lambda: self.proxy(pod)["hive_proxy_held_commands"] == 3, 5, "three held commands")
+            pod.redis.start()
+            for _ in range(3):
+                self.assertEqual(client.read_reply(), "OK")
+        self.assertEqual(self.proxy(pod)["hive_proxy_held_commands"], 0)
+        pod.coordinator.kill()
+        wait_until(lambda: self.proxy(pod)["hive_proxy_watch_connected"] == 0, 5, "the watch to be gone")
+
+    def test_a_proxy_counts_what_leader_changes_cost(self):
+        leader = self.start_hive(2)
+        other = self.follower()
+        self.assertEqual(self.proxy(other)["hive_proxy_leader_switch_seconds_count"], 0)
+        other.write("k", "v")
+        run = leader.coordinator_command("handover", f"--target={leader.ip}:{addresses.COORDINATOR_PORT}")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        wait_until(lambda: self.proxy(other)["hive_proxy_leader_switch_seconds_count"] == 1, 5, "a switch to be counted")
+        self.assertLess(self.proxy(other)["hive_proxy_leader_switch_seconds_sum"], 1)
+        self.assertEqual(self.proxy(other)["hive_proxy_closed_unknown_outcome_total"], 0)
+
+        # A redis that stands still has a write and, behind it, a read of another client. Who knows about the write?
+        self.hive.wait_settled()
+        with leader.connect() as writer, leader.connect() as reader:
+            for client in (writer, reader):
+                client.command("GET", "k")
+            other.redis.freeze()
+            writer.send_raw(resp.encode("SET", "k", "w"))
+            wait_until(lambda: self.proxy(leader)['hive_proxy_commands_total{effect="write"}'] >= 1, 5, "the write to be sent")
+            reader.send_raw(resp.encode("GET", "k"))
+            with self.assertRaises(resp.ConnectionLost):
+                writer.read_reply()
+            self.assertEqual(reader.read_reply(), b"v")
+        other.redis.thaw()
+        said = self.proxy(leader)
+        self.assertEqual(said["hive_proxy_closed_unknown_outcome_total"], 1)
+        self.assertEqual(said["hive_proxy_retried_total"], 1)
+        self.assertEqual(said["hive_proxy_leader_switch_seconds_count"], 2)
+
+    def test_a_proxy_measures_acknowledgements(self):
+        leader = self.start_hive(2, proxy_flags=["--write-acks=1"])
+        before = self.proxy(leader)["hive_proxy_write_ack_duration_seconds_count"]
+        leader.write("k", "v")
+        self.assertEqual(self.proxy(leader)["hive_proxy_write_ack_duration_seconds_count"] - before, 1)
+
     def test_turned_off(self):
-        leader = self.start_hive(1, coordinator_flags=["--metrics-listen="])
-        with self.assertRaises(OSError):
-            leader.metrics()
+        leader = self.start_hive(1, coordinator_flags=["--metrics-listen="], proxy_flags=["--metrics-listen="])
+        for port in _PORTS.values():
+            with self.assertRaises(OSError):
+                leader.metrics(port)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import subprocess
 import urllib.request
 
 from . import addresses, dns, resp
+from .binary import supported
 from .process import HERE, Process
 
 # docs/election.md, "Redis settings". Born parked: no redis serves or feeds anyone before its coordinator has decided.
@@ -100,7 +101,7 @@ class Pod:
             os.path.join(binaries, "hive-coordinator"),
             f"--listen={listen}{addresses.COORDINATOR_PORT}",
             f"--health-listen={listen}{addresses.COORDINATOR_HEALTH_PORT}",
-            f"--metrics-listen={listen}{addresses.COORDINATOR_METRICS_PORT}",
+            *supported(binaries, "hive-coordinator", {"metrics-listen": f"{listen}{addresses.COORDINATOR_METRICS_PORT}"}),
             f"--advertise-ip={ip}",
             f"--peers=dns:{dns.NAME}:{addresses.COORDINATOR_PORT}",
             f"--dns-server={dns_endpoint}",
@@ -112,6 +113,7 @@ class Pod:
             os.path.join(binaries, "hive-proxy"),
             f"--listen={listen}{addresses.PROXY_PORT}",
             f"--health-listen={listen}{addresses.PROXY_HEALTH_PORT}",
+            *supported(binaries, "hive-proxy", {"metrics-listen": f"{listen}{addresses.PROXY_METRICS_PORT}"}),
             f"--coordinator={ip}:{addresses.COORDINATOR_PORT}",
             "--threads=1",
             *secret, *tls_flags, *(client_tls.flags() if client_tls else ()), *proxy_flags,
@@ -154,7 +156,7 @@ class Pod:
         return json.loads(run.stdout) if run.returncode == 0 else None
 
     def metrics(self, port=addresses.COORDINATOR_METRICS_PORT):
-        """The text that Prometheus would get from the coordinator."""
+        """The text that Prometheus would get from the coordinator, or the proxy."""
         with self.where.inside(), urllib.request.urlopen(f"http://{self.ip}:{port}/metrics", timeout=10) as answer:
             return answer.read().decode()
 

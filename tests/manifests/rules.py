@@ -125,7 +125,7 @@ def settings(it):
 def ports(it):
     listens = {
         "coordinator": {binaries.default_port("hive-coordinator", f) for f in ("listen", "health-listen", "metrics-listen")},
-        "proxy": {binaries.default_port("hive-proxy", f) for f in ("listen", "health-listen")},
+        "proxy": {binaries.default_port("hive-proxy", f) for f in ("listen", "health-listen", "metrics-listen")},
         "redis": {6379},
     }
     names = []

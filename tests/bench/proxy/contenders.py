@@ -5,6 +5,7 @@ import shutil
 import time
 
 from localhive import addresses, resp
+from localhive.binary import supported
 from localhive.process import Process, StartFailed, wait_until
 
 DIRECT, HIVE, HAPROXY, TWEMPROXY = "direct", "hive", "haproxy", "twemproxy"
@@ -56,6 +57,7 @@ def further_hive_proxy(name, pod, binaries, number, flags=()):
     port = _FIRST_EXTRA_PORT + 2 * number
     return Contender(name, (pod.ip, port), Process(name, [
         os.path.join(binaries, "hive-proxy"), f"--listen={pod.ip}:{port}", f"--health-listen={pod.ip}:{port + 1}",
+        *supported(binaries, "hive-proxy", {"metrics-listen": ""}),
         f"--coordinator={pod.ip}:{addresses.COORDINATOR_PORT}", "--threads=1", *flags,
     ], os.path.join(pod.folder, f"{name}.log")))
 

@@ -133,6 +133,7 @@ class ProxyTest : public testing::Test {
     std::vector<std::string> arguments = {HIVE_PROXY_BINARY,
                                           "--listen=" + ToString(proxy_),
                                           "--health-listen=" + ToString(health_),
+                                          "--metrics-listen=",
                                           "--coordinator=" + ToString(coordinator_),
                                           "--threads=1",
                                           "--log-level=debug"};

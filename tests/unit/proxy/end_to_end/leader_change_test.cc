@@ -497,9 +497,9 @@ TEST_F(LeaderChangeTest, PortInUseAndBadFlagsExit2) {
   for (const std::string& flag :
        {std::string("--threads=1"), std::string("--no-such-flag=1"), std::string("--write-acks=101"),
         std::string("--write-acks=-1"), std::string("--write-acks-timeout=0s")}) {
-    ChildProcess second(
-        {HIVE_PROXY_BINARY, "--listen=" + ToString(proxy_), "--health-listen=" + ToString(other_coordinator_), flag},
-        folder_ + "/second.log");
+    ChildProcess second({HIVE_PROXY_BINARY, "--listen=" + ToString(proxy_),
+                         "--health-listen=" + ToString(other_coordinator_), "--metrics-listen=", flag},
+                        folder_ + "/second.log");
     EXPECT_EQ(second.Wait(5), 2);
   }
 }

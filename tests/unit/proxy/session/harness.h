@@ -88,7 +88,7 @@ class Harness {
 
   // False: the client is closed.
   bool End(LinkEnd end) {
-    const bool lives = session.LinkEnded(end, last_answer, now);
+    const bool lives = session.LinkEnded(end, last_answer, now).has_value();
     Collect();
     return lives;
   }

@@ -236,6 +236,39 @@ TEST(ReadInFlight, HalfAnsweredCloses) {
   EXPECT_FALSE(h.End(LinkEnd::kCut));
 }
 
+// --- what is counted ---
+
+TEST(Counted, AreCommandsToBeSentAgain) {
+  Harness h;
+  h.Client("GET a\r\nGET b\r\n");
+  h.Sent();
+  h.Client("GET c\r\n");
+  EXPECT_FALSE(h.session.outcome_unknown());
+  EXPECT_EQ(h.session.LinkEnded(LinkEnd::kCut, h.last_answer, h.now), 2u) << "the third was never sent";
+  EXPECT_EQ(h.session.LinkEnded(LinkEnd::kNotReady, h.last_answer, h.now), 0u);
+}
+
+TEST(Counted, AreWritesOfUnknownOutcome) {
+  Harness h;
+  h.Client("GET a\r\nSET a 1\r\n");
+  EXPECT_FALSE(h.session.outcome_unknown()) << "not sent";
+  h.Sent();
+  EXPECT_TRUE(h.session.outcome_unknown());
+  EXPECT_EQ(h.session.LinkEnded(LinkEnd::kCut, h.last_answer, h.now), std::nullopt);
+  EXPECT_TRUE(h.session.outcome_unknown());
+}
+
+TEST(Counted, WhatIsOnlyQueuedIsNoWrite) {
+  Harness h;
+  h.Client("MULTI\r\nSET a 1\r\n");
+  h.Sent();
+  h.Server("+OK\r\n");
+  EXPECT_FALSE(h.session.outcome_unknown());
+  h.Client("EXEC\r\n");
+  h.Sent();
+  EXPECT_TRUE(h.session.outcome_unknown());
+}
+
 // --- a write in flight ---
 
 TEST(WriteInFlight, ClosesForItsOutcomeIsUnknown) {
