@@ -73,6 +73,9 @@ PLANTED_FOR_RULES = [
     ("components/auth/deployment.yaml", "- name: HIVE_REDIS_PASSWORD\n              valueFrom: *password\n        - name: proxy",
      "- name: OTHER\n              value: x\n        - name: proxy", "coordinator has no password"),
     ("components/auth/deployment.yaml", ' --aclfile /data/users.acl', "", "not told of the users"),
+    ("components/monitoring/service-monitor.yaml", "targetPort: proxy-metrics", "targetPort: health", "the ServiceMonitor scrapes ports"),
+    ("components/monitoring/service-monitor.yaml", "      app.kubernetes.io/component: peers\n", "", "the ServiceMonitor selects"),
+    ("components/monitoring/service-monitor.yaml", "jobLabel", "joblabel", "fields that nobody here knows"),
 ]
 PLANTED_FOR_TYPES = [
     ("base/deployment.yaml", "periodSeconds: 2", "periodsSeconds: 2", "'\"periodsSeconds\"' does not exist in type 'Probe'"),

@@ -3,6 +3,7 @@
 A rule sees all objects of one rendering (Objects), and the real binaries (binaries.py).
 """
 
+import json
 import re
 import tempfile
 
@@ -282,8 +283,30 @@ def policy(it):
             yield f"the NetworkPolicy lets pods reach {sorted(way_out)} only"
 
 
+def monitoring(it):
+    """What the Prometheus operator is to scrape is there: every port for metrics, of every pod, once."""
+    for spec in (o["spec"] for o in it.of_kind("ServiceMonitor")):
+        chosen = [s["metadata"]["name"] for s in it.of_kind("Service")
+                  if spec["selector"]["matchLabels"].items() <= s["metadata"]["labels"].items()]
+        if chosen != ["redis-hive-peers"]:
+            yield f"the ServiceMonitor selects {chosen}: only redis-hive-peers has every pod, ready or not"
+        numbers = {port["name"]: port["containerPort"] for c, _ in it.ours() for port in c["ports"]}
+        scraped = sorted(str(numbers.get(endpoint["targetPort"])) for endpoint in spec["endpoints"])
+        wanted = sorted(str(binaries.default_port(program, "metrics-listen")) for program in binaries.PROGRAMS)
+        if scraped != wanted:
+            yield f"the ServiceMonitor scrapes ports {scraped}, and metrics are at {wanted}"
+        if set(spec) != {"jobLabel", "selector", "endpoints"} or any(set(e) != {"targetPort", "interval"} for e in spec["endpoints"]):
+            yield "the ServiceMonitor has fields that nobody here knows"
+    for config in it.of_kind("ConfigMap"):
+        for name, content in config["data"].items():
+            if json.loads(content)["uid"] != name.removesuffix(".json"):
+                yield f"the dashboard's uid is not that of its file, {name}"
+    if bool(it.of_kind("ServiceMonitor")) != ("monitoring" in it.components):
+        yield "there is a ServiceMonitor without the component, or a component without it"
+
+
 RULES = (kinds, containers, images, settings, ports, probes, selectors, confinement, storage, redis_settings, resources, updates,
-         passwords, policy)
+         passwords, policy, monitoring)
 
 
 def complaints(objects, components=()):

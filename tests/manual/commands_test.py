@@ -18,7 +18,7 @@ BINARIES = os.environ.get("BINARIES", os.path.join(ROOT, "build", "dev", "bin"))
 _OWN_KUBECTL = os.path.join(ROOT, "build", "tools", "kubectl")
 KUBECTL = _OWN_KUBECTL if os.path.exists(_OWN_KUBECTL) else shutil.which("kubectl")
 PAGES = ("README.md", "docs/kubernetes.md", "docs/operating.md", "docs/troubleshooting.md", "docs/security.md", "docs/faq.md",
-         "docs/metrics.md", "docs/moving.md")
+         "docs/metrics.md", "docs/monitoring.md", "docs/moving.md")
 PROGRAMS = ("apt-get", "buf", "cmake", "curl", "export", "git", "grpcurl", "helm", "hive-coordinator", "hive-proxy", "./hive", "kubectl",
             "openssl", "podman", "redis-cli", "redis-server", "xargs")
 # The beginning of a command, and why it is not run here.
