@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -75,6 +76,9 @@ Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) 
   if (member.gone()) notes += "gone ";
   if (member.rejects()) notes += "another secret or CA ";
   if (!member.listed()) notes += "not listed ";
+  if (const int64_t ahead = member.clock_ahead_ms(); ahead != 0) {
+    notes += "clock " + Span(static_cast<uint64_t>(std::abs(ahead))) + (ahead > 0 ? " ahead " : " behind ");
+  }
   return {member.coordinator().ip() + (self ? " *" : ""),
           known ? Word(v1::Role_Name(member.role()), "ROLE_") : "never met",
           RedisWord(state, member),

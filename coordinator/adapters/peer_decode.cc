@@ -273,7 +273,8 @@ absl::StatusOr<election::FollowerReport> Decode(const v1::FollowRequest& from) {
                                   .will = Reader::Will(from.will()),
                                   .standing = reader.Standing(from.standing()),
                                   .link_up = from.link_up(),
-                                  .introduces = reader.Claim(from.introduces(), "introduces")};
+                                  .introduces = reader.Claim(from.introduces(), "introduces"),
+                                  .wall = reader.Wall(from.wall_us(), "wall_us")};
   return reader.Finish(std::move(report));
 }
 
@@ -289,7 +290,8 @@ absl::StatusOr<election::Beat> Decode(const v1::FollowResponse& from) {
                       .dataset = reader.Dataset(from.dataset()),
                       .lineage = reader.Lineage(from.lineage()),
                       .offset = reader.Count(from.offset(), "offset"),
-                      .members = {}};
+                      .members = {},
+                      .wall = reader.Wall(from.wall_us(), "wall_us")};
   reader.Require(beat.state != election::LeaderState::kOpen || beat.write_state != election::WriteState::kNoLeader,
                  "write_state", "says that nobody leads");
   if (reader.FitsList(from.members(), "members")) {

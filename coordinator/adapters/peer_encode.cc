@@ -197,6 +197,7 @@ void Encode(const election::FollowerReport& from, v1::FollowRequest* to) {
   to->set_link_up(from.link_up);
   if (!from.introduces.empty()) Encode(from.introduces, to->mutable_introduces());
   EncodeWill(from.will, to);
+  to->set_wall_us(from.wall);
 }
 
 void Encode(const election::Beat& from, v1::FollowResponse* to) {
@@ -211,6 +212,7 @@ void Encode(const election::Beat& from, v1::FollowResponse* to) {
   to->set_offset(from.offset);
   EncodeAll(from.members, to->mutable_members());
   to->set_write_state(Encode(from.write_state));
+  to->set_wall_us(from.wall);
 }
 
 void Encode(const election::Reply& from, v1::GreetResponse* to) {

@@ -303,7 +303,10 @@ void Core::Impl::On(const CallFailed& event) {
 
 void Core::Impl::EnterRole(Role role, std::string why) {
   ++epoch_;
-  if (role_ != role) NoteLine(Note::Level::kInfo, std::string(Name(role)) + ": " + std::move(why));
+  if (role_ != role) {
+    NoteLine(Note::Level::kInfo, std::string(Name(role)) + ": " + std::move(why));
+    for (auto& [endpoint, peer] : peers_.all()) peer.clock_ahead = Duration{0};  // others are compared from now on
+  }
   role_ = role;
 }
 
@@ -316,6 +319,19 @@ void Core::Impl::Complain(const std::string& topic, std::string text) {
   if (complaints_.size() >= kMaxComplaints) complaints_.clear();
   complaints_[topic] = now_;
   NoteLine(Note::Level::kWarning, std::move(text));
+}
+
+void Core::Impl::CompareClocks(Peer& peer, WallMicros theirs, Duration before) {
+  if (theirs == 0) return;
+  const Duration ahead = std::chrono::microseconds(theirs - wall_);
+  const Duration apart = std::max(ahead, -ahead);
+  const bool was_off = peer.clock_ahead != Duration{0};
+  peer.clock_ahead = apart > kClockTolerance + before ? ahead : Duration{0};
+  if (was_off || peer.clock_ahead == Duration{0}) return;
+  Complain("clock of " + peer.coordinator.ip, "the clock of " + peer.coordinator.ip + " is " +
+                                                  std::to_string(ToMillis(apart) / 1000) + " s " +
+                                                  (ahead > Duration{0} ? "ahead of" : "behind") +
+                                                  " this member's: keys expire by the clock of whoever leads");
 }
 
 Header Core::Impl::MakeHeader() const { return {config_.hive, config_.self, config_.coordinator, highest_term_}; }

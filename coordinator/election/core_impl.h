@@ -47,6 +47,8 @@ inline constexpr Duration kUnlistedPatience = Seconds(10);
 
 // How often the same complaint is logged while it lasts.
 inline constexpr Duration kComplaintInterval = Seconds(30);
+// Clocks that differ by more are told of. NTP keeps them within milliseconds; keys that live for seconds only are rare.
+inline constexpr Duration kClockTolerance = Seconds(2);
 
 // A redis that has refused REPLICAOF can neither lead nor follow; it is tried again after so long.
 inline constexpr Duration kRefusalPatience = Seconds(10);
@@ -320,6 +322,8 @@ class Core::Impl {
   void EnterRole(Role role, std::string why);
   void NoteLine(Note::Level level, std::string text);
   void Complain(const std::string& topic, std::string text);  // a warning, at most once per kComplaintInterval
+  // A peer's wall clock, as a message says that was sent at most `before` ago.
+  void CompareClocks(Peer& peer, WallMicros theirs, Duration before);
   Header MakeHeader() const;
   MemberReport MakeReport() const;
   Standing OwnStanding() const;

@@ -53,6 +53,7 @@ void Core::Impl::Report() {
   report.header = MakeHeader();
   report.sequence = ++following_->sequence;
   report.echoed_beat = following_->beat;
+  report.wall = wall_;
   report.following = following_->claim;
   report.will = OwnWill();
   if (leaving_ && following_->told_leaving == 0) following_->told_leaving = report.sequence;
@@ -90,7 +91,8 @@ void Core::Impl::On(const BeatReceived& event) {
     following_->heard = std::max(following_->heard, sent->second);
     following_->confirmed = true;
     following_->knows_leaving |= following_->told_leaving != 0 && beat.echoed_sequence >= following_->told_leaving;
-    Meet(beat.header, sent->second);
+    Peer* leader = Meet(beat.header, sent->second);
+    if (leader != nullptr) CompareClocks(*leader, beat.wall, now_ - sent->second);
     following_->reports_sent.erase(following_->reports_sent.begin(), sent);
   }
   following_->claim = beat.claim;

@@ -120,6 +120,7 @@ void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& 
   beat.header = MakeHeader();
   beat.number = leading_->beat;
   beat.echoed_sequence = follower.sequence;
+  beat.wall = wall_;
   beat.state = state;
   beat.write_state = leading_->writes.state;
   beat.claim = leading_->claim;
@@ -188,6 +189,7 @@ void Core::Impl::On(const ReportReceived& event) {
   peer->link_up = report.link_up;
   if (dated && sent->second > follower.heard) follower.round_trip = now_ - sent->second;
   if (dated) follower.heard = std::max(follower.heard, sent->second);
+  if (dated) CompareClocks(*peer, report.wall, now_ - sent->second);
   DropOrphansOf(report.header.coordinator.ip);
   if (first) {
     NoteLine(Note::Level::kInfo, ToString(follower.identity) + " follows, " + ToString(follower.standing));

@@ -289,6 +289,7 @@ struct FollowerReport {
   Standing standing;
   bool link_up = false;  // local redis's replication link to the leader's is up and in sync
   Claim introduces;      // another leader that this follower has met; empty = none
+  WallMicros wall = 0;   // its clock at the sending; 0 = it does not say
 };
 
 enum class LeaderState : uint8_t {
@@ -322,6 +323,7 @@ struct Beat {
   Lineage lineage;
   int64_t offset = 0;               // of the leader's redis
   std::vector<MemberView> members;  // the leader and its followers
+  WallMicros wall = 0;              // its clock at the sending; 0 = it does not say
 };
 
 using Request = std::variant<GreetRequest, CampaignRequest, PrepareRequest, LeadRequest, YieldRequest, TakeOverRequest,

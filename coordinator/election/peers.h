@@ -36,6 +36,8 @@ struct Peer {
 
   MemberReport report;   // its newest
   bool link_up = false;  // its redis replicates our leader (from beats)
+  // How far its wall clock is ahead of ours; 0 = about the same, or not known.
+  Duration clock_ahead{0};
 
   // When another incarnation than the known one last spoke at this address, unasked: whoever speaks there is not gone.
   std::optional<Instant> stranger_heard;

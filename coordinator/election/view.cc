@@ -110,6 +110,7 @@ State Core::Impl::GetState(Instant now) const {
                        Rejects(peer),    peer.heard ? now - *peer.heard : Duration{-1}};
     const Claim& leader = state.view.claim;
     if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
+    member.clock_ahead = peer.clock_ahead;
     state.members.push_back(std::move(member));
   }
   if (!leading_) return state;

@@ -4,11 +4,13 @@ redis replicates the moment of expiry, and each redis goes by its own clock.
 Method: tests/localhive/skewed_clock.cc preloaded into all processes of a pod; other clocks, by which time-outs go, are left alone."""
 
 import os
+import re
 import time
 
 import scenario
 from localhive import addresses
 from localhive.load import WriteLoad
+from localhive.process import wait_until
 
 _LIBRARY = os.path.join(scenario.BINARIES, "libskewed_clock.so")
 _HOUR = 3600
@@ -37,8 +39,20 @@ class Clock(scenario.Scenario):
         self.assertEqual(answer.returncode, 0, answer.stderr)
         self.assertIs(self.hive.wait_settled(), to)
 
+    def assert_told(self, pod, other, text):
+        """By pod's `status`, in the line of the other."""
+        def said():
+            table = pod.coordinator_command("status", f"--target={pod.ip}:{addresses.COORDINATOR_PORT}").stdout
+            return any(line.startswith(other.ip) and re.search(f"clock (5h|4h59m59s|5h0m1s) {text.split()[1]}", line)
+                       for line in table.splitlines())
+        wait_until(said, 5, f"{pod.ip} to say that the clock of {other.ip} is {text}")
+
     def test_hours_ahead_and_hours_behind(self):
         right, ahead, behind = self.start_skewed(0, 5 * _HOUR, -5 * _HOUR)
+        self.assert_told(right, ahead, "5h ahead")
+        self.assert_told(right, behind, "5h behind")
+        self.assert_told(ahead, right, "5h behind")
+        self.wait_logged(right.coordinator, f"the clock of {ahead.ip} is ")
         self.write_dataset(right)
         ips = [pod.ip for pod in self.hive.pods]
         with WriteLoad(lambda: ips) as load:

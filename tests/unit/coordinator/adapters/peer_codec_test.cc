@@ -140,7 +140,7 @@ TEST(PeerCodec, Refusal) {
 }
 
 TEST(PeerCodec, ReportAndBeat) {
-  const FollowerReport report{kHeader, 11, 12, kClaim, {false, true}, kStanding, true, kClaim};
+  const FollowerReport report{kHeader, 11, 12, kClaim, {false, true}, kStanding, true, kClaim, 1'700'000'000'000'000};
   const auto same = ThroughTheWire<v1::FollowRequest>(report);
   EXPECT_EQ(same.header, kHeader);
   EXPECT_EQ(same.sequence, 11u);
@@ -150,6 +150,7 @@ TEST(PeerCodec, ReportAndBeat) {
   EXPECT_EQ(same.standing, kStanding);
   EXPECT_TRUE(same.link_up);
   EXPECT_EQ(same.introduces, kClaim);
+  EXPECT_EQ(same.wall, report.wall);
   EXPECT_TRUE(ThroughTheWire<v1::FollowRequest>(FollowerReport{.header = kHeader}).introduces.empty());
 
   for (const auto state : {LeaderState::kOpen, LeaderState::kResigned, LeaderState::kYielded}) {
@@ -163,7 +164,8 @@ TEST(PeerCodec, ReportAndBeat) {
                     .dataset = kDataset,
                     .lineage = kLineage,
                     .offset = 99,
-                    .members = {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, {true, true}, kStanding, true, Millis(3)}}};
+                    .members = {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, {true, true}, kStanding, true, Millis(3)}},
+                    .wall = 5};
     const Beat copy = ThroughTheWire<v1::FollowResponse>(beat);
     EXPECT_EQ(copy.header, beat.header);
     EXPECT_EQ(copy.number, beat.number);
@@ -176,6 +178,7 @@ TEST(PeerCodec, ReportAndBeat) {
     EXPECT_EQ(copy.lineage, beat.lineage);
     EXPECT_EQ(copy.offset, beat.offset);
     EXPECT_EQ(copy.members, beat.members);
+    EXPECT_EQ(copy.wall, beat.wall);
   }
 }
 

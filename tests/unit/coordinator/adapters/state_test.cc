@@ -130,6 +130,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   state.redis_trouble = "connection refused";
   state.members.resize(2);
   state.members[1].will = {true, true};
+  state.members[1].clock_ahead = Seconds(-7200);
   said = Describe("hive", snapshot);
   AddRefused("malformed", 40, &said);  // the edge's
   EXPECT_EQ(said.write_state(), v1::WRITE_STATE_FENCED);
@@ -146,6 +147,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   EXPECT_THAT(said.redis().refused_commands(0).error(), testing::HasSubstr("unknown command"));
   EXPECT_TRUE(said.redis().fenced());
   EXPECT_EQ(said.redis().trouble(), "connection refused");
+  EXPECT_EQ(said.members(1).clock_ahead_ms(), -7'200'000);
   ASSERT_EQ(said.refused_size(), 2);  // one entry for each reason, whoever refused
   EXPECT_EQ(said.refused(0).count(), 5u);
   EXPECT_EQ(said.refused(1).reason(), "malformed");

@@ -123,6 +123,10 @@ TEST(FormatState, NotesOfAMember) {
   member->set_listed(false);
   member->mutable_will()->set_leaving(true);
   EXPECT_THAT(FormatState(state), HasSubstr("leaving gone not listed"));
+  member->set_clock_ahead_ms(18'000'250);
+  EXPECT_THAT(FormatState(state), HasSubstr("not listed clock 5h ahead"));
+  member->set_clock_ahead_ms(-61'000);
+  EXPECT_THAT(FormatState(state), HasSubstr("not listed clock 1m1s behind"));
 }
 
 }  // namespace
