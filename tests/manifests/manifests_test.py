@@ -193,7 +193,7 @@ class RedisContainer(Case):
 
     PASSWORDS = {"PASSWORD": """it's "$HOME" #1\\""", "READ_PASSWORD": "for readers"}
 
-    def start(self, *components):
+    def start(self, *components, server=None):
         self.data = new_folder(self.folder)
         for leftover in ("dump.rdb", "temp-1.rdb"):
             with open(os.path.join(self.data, leftover), "w") as out:
@@ -202,7 +202,9 @@ class RedisContainer(Case):
         words = rules.expanded(container["command"] + container["args"], rules.environment(container))
         words = [word.replace("/data", self.data) for word in words]
         values = {name: e.get("value", self.PASSWORDS.get(name)) for name, e in rules.environment(container).items()}
-        if not shutil.which(values["REDIS_SERVER"]):
+        if server:
+            values["REDIS_SERVER"] = server
+        elif not shutil.which(values["REDIS_SERVER"]):
             self.skipTest(f"there is no {values['REDIS_SERVER']} here")
         self.process = subprocess.Popen([*words, "--bind", "127.0.0.1"], env={"PATH": os.environ["PATH"], **values},
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -250,6 +252,11 @@ class RedisContainer(Case):
                             ["REPLICAOF", "NO", "ONE"], ["PSYNC", "?", "-1"], ["SHUTDOWN"], ["ACL", "LIST"]):
                 with self.assertRaisesRegex(resp.ReplyError, "NOPERM", msg=refused):
                     reader.command(*refused)
+
+    def test_image_without_the_server_is_told(self):
+        for components in ((), ("auth",)):
+            self.start(*components, server="no-such-server")
+            self.assertIn("no-such-server: not found", self.process.stdout.read())
 
     def test_empty_password_is_told(self):
         self.PASSWORDS = {"PASSWORD": "", "READ_PASSWORD": "x"}
