@@ -2,8 +2,12 @@
 // simulated world; the judge watches all of them, so a test says only what is special about it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "tests/sim/schedule.h"
 #include "tests/sim/world.h"
@@ -117,6 +121,37 @@ TEST(Scaling, UpDownToOneAndUpAgain) {
     EXPECT_FALSE(world.judge().NotConverged());
     EXPECT_EQ(world.Leader(), 3);
   });
+}
+
+// ------------------------------------------------------------------------------------------------------- clocks
+
+// How far the wall clocks of a leader's followers are ahead of its own, by slot: as it says, and as it is.
+std::map<int, std::pair<Duration, Duration>> ClocksAhead(World& world) {
+  std::map<int, std::pair<Duration, Duration>> clocks;
+  const int leader = world.Leader();
+  const WallMicros own = world.pods().OfSlot(leader)->skew;
+  for (const election::MemberState& member : world.CoordinatorOf(leader)->state.members) {
+    const Pod* pod = world.pods().At(member.coordinator.ip);
+    if (pod == nullptr || pod->slot == leader) continue;
+    clocks[pod->slot] = {member.clock_ahead, std::chrono::microseconds(pod->skew - own)};
+  }
+  return clocks;
+}
+
+TEST(Clocks, AFollowerWhoseClockIsOffIsNamedUntilItIsRight) {
+  const auto script = [](World& world) {
+    Begin(world);
+    ASSERT_EQ(ClocksAhead(world).size(), 2u);
+    for (const auto& [slot, ahead] : ClocksAhead(world)) {
+      const auto& [told, is] = ahead;
+      if (std::max(is, -is) < Seconds(5)) continue;  // may be told or not
+      EXPECT_NEAR(static_cast<double>(ToMillis(told)), static_cast<double>(ToMillis(is)), 500);
+    }
+    for (Pod& pod : world.pods().rows()) pod.skew = 0;  // NTP has found its servers
+    ASSERT_TRUE(world.RunFor(Seconds(1)));
+    for (const auto& [slot, ahead] : ClocksAhead(world)) EXPECT_EQ(ahead.first, Duration{0});
+  };
+  Play(3, script, [](Options& options) { options.wall_skew = Seconds(3600 * 5); });
 }
 
 // ------------------------------------------------------------------------------------------------ the simulator
