@@ -1,6 +1,7 @@
 #include "common/net/socket.h"
 
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -195,6 +196,14 @@ void SetUnacknowledgedLimit(const Fd& socket, Duration limit) {
 }
 
 void SetUnsentLimit(const Fd& socket, int bytes) { SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes); }
+
+size_t SendRoom(const Fd& socket) {
+  uint32_t memory[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof memory;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_MEMINFO, memory, &size) != 0) return 0;
+  const uint32_t most = memory[SK_MEMINFO_SNDBUF];
+  return most - std::min(most, memory[SK_MEMINFO_WMEM_QUEUED]);
+}
 
 void SetResetOnClose(const Fd& socket) {
   const linger reset = {.l_onoff = 1, .l_linger = 0};

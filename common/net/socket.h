@@ -74,6 +74,10 @@ void SetKeepAlive(const Fd& socket);
 // read costs less than the megabytes that a send buffer may grow to.
 void SetUnsentLimit(const Fd& socket, int bytes);
 
+// Bytes that may be sent before the kernel keeps as many as it wants to: about, since it counts what it spends on them,
+// too. 0 when it does not say.
+size_t SendRoom(const Fd& socket);
+
 // When it is closed, the connection is reset: the peer learns of it at once, and what it has not taken is dropped
 // instead of being offered to it for minutes.
 void SetResetOnClose(const Fd& socket);

@@ -70,6 +70,8 @@ class Link final : private Poller::Handler {
   // The same of what is in the pipe, if `takes_pipes`.
   ssize_t Write(SplicePipe& pipe);
   bool takes_pipes() const { return !stream_.encrypted(); }
+  // About how many bytes would be taken now.
+  size_t room() const { return SendRoom(stream_.fd()); }
 
   // Whether to be told OnLinkReadable. While paused the server's closing is not noticed, unless it broke.
   void SetReading(bool reading);

@@ -65,8 +65,7 @@ void Client::OnReady(uint32_t ready) {
 void Client::OnReadable() {
   SplicePipe* const pipe = PassesBody() ? loop_.splice_pipe() : nullptr;
   const std::span<char> buffer = loop_.read_buffer();
-  const ssize_t n =
-      pipe != nullptr ? pipe->Fill(socket_.fd(), requests_->known_size()) : socket_.Read(buffer.data(), buffer.size());
+  const ssize_t n = pipe != nullptr ? FillPipe(*pipe) : socket_.Read(buffer.data(), buffer.size());
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < 0) return Close();
   if (n == 0) return OnEnd();
@@ -267,6 +266,11 @@ bool Client::PassesBody() {
   return requests_ && requests_->known_size() >= kSpliceBytes && unparsed_.empty() && body_.empty() && !discards() &&
          session_.body_begun() && session_.body(gates()) == BodyState::kSending && link_ && link_->up() &&
          link_->takes_pipes() && !socket_.encrypted();
+}
+
+// No more than the link takes, or little: what it does not take is kept here.
+ssize_t Client::FillPipe(SplicePipe& pipe) {
+  return pipe.Fill(socket_.fd(), std::min<uint64_t>(requests_->known_size(), std::max(link_->room(), kReadBytes)));
 }
 
 void Client::PassBody(SplicePipe& pipe) {

@@ -130,6 +130,7 @@ class Client final : private Poller::Handler, private Link::Owner, private Lane:
   resp::RequestStatus ScanRequest(std::string_view bytes, bool authentication_required);
   void RelayBody(std::string_view bytes);
   bool PassesBody();
+  ssize_t FillPipe(SplicePipe& pipe);
   void PassBody(SplicePipe& pipe);
   void EndBodyIfSent();
   void ToClient(std::string_view bytes);

@@ -20,7 +20,8 @@ namespace hive::proxy {
 // of some size takes few system calls, little enough to stay in the CPU's cache.
 inline constexpr size_t kReadBytes = 64 * 1024;
 
-// Of a large argument, when at least so much is still to come, what comes is passed on within the kernel.
+// Of a large argument, when at least so much is still to come, what comes is passed on within the kernel, as far as the
+// link has room for it.
 inline constexpr size_t kSpliceBytes = 64 * 1024;
 
 // A command of this size is not kept but relayed as it comes: it cannot be sent again. Everything below can.

@@ -187,6 +187,21 @@ TEST(SocketTest, UnsentLimitBoundsWhatAPeerThatDoesNotReadCosts) {
   EXPECT_LT(taken, 512u * 1024);
 }
 
+TEST(SocketTest, SendRoomIsAboutWhatIsTaken) {
+  const Fd listener = MustListen({"127.0.30.1", 0});
+  const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener));
+  ASSERT_TRUE(client.ok());
+  ASSERT_TRUE(Becomes(*client, POLLOUT));
+  const std::string piece(64 * 1024, 'x');
+  EXPECT_GT(SendRoom(*client), 16u * 1024);
+  for (int i = 0; i < 50; ++i) {  // until neither end takes any more
+    while (send(client->get(), piece.data(), piece.size(), MSG_NOSIGNAL) > 0) continue;
+    usleep(2000);
+  }
+  EXPECT_LT(SendRoom(*client), 64u * 1024);
+  EXPECT_EQ(SendRoom(Fd()), 0u);
+}
+
 TEST(SocketTest, ResetOnCloseIsToldBehindWhatHasCome) {
   const Fd listener = MustListen({"127.0.30.1", 0});
   const absl::StatusOr<Fd> client = ConnectTcp(LocalEndpoint(listener));

@@ -1,8 +1,11 @@
 // Goal: whoever goes to a limit, or uses up what a proxy has, costs itself something, and others nothing. Method: a
 // proxy that may open few files or hold little, a crowd that takes all it can get, and a client that asks for small
 // things meanwhile.
+#include <chrono>
+#include <csignal>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "proxy/resp/replies.h"
@@ -103,6 +106,21 @@ TEST_F(LimitsTest, RepliesThatManyDoNotTake) {
   }
   for (int i = 0; i < 3; ++i) ASSERT_EQ(bystander.Command({"GET", "large"}), resp::BulkReply(value));
   ASSERT_EQ(bystander.Command({"GET", "k"}), "$1\r\nv\r\n");
+}
+
+// Of a large argument that redis does not take, a little is kept, however much has come.
+TEST_F(LimitsTest, LargeArgumentsForARedisThatStandsStill) {
+  StartAll({"--hold-memory=8MiB"});
+  const std::string value(8 << 20, 'v');
+  const std::string request = resp::MakeRequest({"SET", "large", value});
+  Crowd crowd = Connect(40);
+  std::vector<std::thread> senders;
+  a_->Signal(SIGSTOP);
+  for (const auto& client : crowd) senders.emplace_back([&] { client->Send(request); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  a_->Signal(SIGCONT);
+  for (std::thread& sender : senders) sender.join();
+  for (const auto& client : crowd) EXPECT_EQ(client->Reply(), "+OK\r\n");
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
