@@ -197,6 +197,8 @@ void SetUnacknowledgedLimit(const Fd& socket, Duration limit) {
 
 void SetUnsentLimit(const Fd& socket, int bytes) { SetOption(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, bytes); }
 
+void SetCorked(const Fd& socket, bool corked) { SetOption(socket, IPPROTO_TCP, TCP_CORK, corked ? 1 : 0); }
+
 size_t SendRoom(const Fd& socket) {
   uint32_t memory[SK_MEMINFO_VARS] = {};
   socklen_t size = sizeof memory;

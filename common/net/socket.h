@@ -78,6 +78,10 @@ void SetUnsentLimit(const Fd& socket, int bytes);
 // too. 0 when it does not say.
 size_t SendRoom(const Fd& socket);
 
+// While corked, the kernel keeps what is sent, up to a segment and for 200 ms at most, so that it goes on its way
+// together with what follows: the end, too.
+void SetCorked(const Fd& socket, bool corked);
+
 // When it is closed, the connection is reset: the peer learns of it at once, and what it has not taken is dropped
 // instead of being offered to it for minutes.
 void SetResetOnClose(const Fd& socket);

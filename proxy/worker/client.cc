@@ -367,7 +367,10 @@ void Client::Part(DrainStage stage) {
   if (closed_) return;
   // In the stage before it was answered, and never had nothing under way: it pipelines without a pause.
   if (stage == DrainStage::kEveryone) ceases_ = answered_since_parting();
-  if (parting_ == DrainStage::kServing) taken_before_parting_ = taken_;
+  if (parting_ == DrainStage::kServing) {
+    taken_before_parting_ = taken_;
+    SetCorked(socket_.fd(), true);
+  }
   parting_ = stage;
   Settle();
 }
@@ -406,6 +409,10 @@ void Client::Settle() {
     parted_ = true;
     unparsed_.Clear();
     socket_.EndWriting();
+  } else if (parting_ != DrainStage::kServing && !parted_) {
+    // Its reply was kept, so that the end would have come with it: between the two it might look, and send.
+    SetCorked(socket_.fd(), false);
+    SetCorked(socket_.fd(), true);
   }
   AccountMemory();
   UpdateInterest();

@@ -2,8 +2,8 @@
 // they use it. PURE: times and counts in, stages out.
 //
 //   SIGTERM          not ready; serves on, new clients too: whoever routes clients learns of it late
-//   behind replies   each client's connection is half-closed right behind a reply: the one moment at which it is not
-//                    about to send, since it has yet to read the reply, and finds the end behind it
+//   behind replies   each client's connection is half-closed right behind a reply, in one segment with it: the one
+//                    moment at which it is not about to send, since who has read the reply finds the end behind it
 //   everyone         the idle, too, and those that pipeline without a pause. Nobody is accepted any more
 //   the end          all clients have gone, or the time is over
 //

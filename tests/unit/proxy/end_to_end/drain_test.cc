@@ -70,7 +70,7 @@ TEST_F(DrainTest, ClientsThatLookBeforeUseSeeNoError) {
   StartAll({"--drain-timeout=5s"});
   Crowd crowd;
   constexpr int kPooled = 40;
-  for (int i = 0; i < kPooled; ++i) AddPooled(crowd, i, i < 20 ? 1 : i < 35 ? 50 : 700);
+  for (int i = 0; i < kPooled; ++i) AddPooled(crowd, i, i < 10 ? 0 : i < 20 ? 1 : i < 35 ? 50 : 700);
   for (int i = 0; i < 3; ++i) AddFresh(crowd, i);
   RespClient idle(proxy_);
   EXPECT_EQ(idle.Command({"PING"}), "+PONG\r\n");
