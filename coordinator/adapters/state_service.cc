@@ -100,7 +100,9 @@ v1::GetStateResponse Describe(const std::string& hive, const Snapshot& snapshot)
   to.set_in_doubt(state.in_doubt);
   to.set_write_reason(state.write_reason);
   if (state.discarded.times > 0) DescribeDiscarded(state.discarded, to.mutable_discarded());
-  for (const auto& [reason, count] : state.refused_messages) AddRefused(reason, count, &to);
+  for (const auto& [reason, count] : state.refused_messages) {
+    if (count > 0) AddRefused(reason, count, &to);
+  }
   Encode(state.dataset, to.mutable_dataset());
   for (const election::Promotion& promotion : state.lineage) Encode(promotion, to.add_lineage());
   DescribeRedis(state, to.mutable_redis());

@@ -15,32 +15,32 @@ bool Core::Impl::Absurd(Term term, bool asked) const {
 }
 
 std::string Core::Impl::RefusalOf(const Header& header, bool asked) {
-  const char* kind = nullptr;
+  RefusedFor kind{};
   std::string reason = WhyRefused(header, asked, kind);
-  if (!reason.empty()) ++refused_messages_[kind];
+  if (!reason.empty()) NoteRefused(kind);
   // Of one that was met, and is that far ahead, we ask for the term: the answer may be believed.
   Peer* peer = !asked && Absurd(header.highest_term, asked) ? peers_.Find(header.coordinator) : nullptr;
   if (peer != nullptr && !peer->stranger() && !peer->greeting && now_ >= peer->next_greeting) Greet(*peer);
   return reason;
 }
 
-std::string Core::Impl::WhyRefused(const Header& header, bool asked, const char*& kind) const {
-  kind = "another hive";
+std::string Core::Impl::WhyRefused(const Header& header, bool asked, RefusedFor& kind) const {
+  kind = RefusedFor::kAnotherHive;
   if (header.hive != config_.hive) {
     return "it belongs to hive '" + header.hive + "', this member to '" + config_.hive +
            "' (a reused pod IP, or --hive and --peers differ)";
   }
-  kind = "own address";
+  kind = RefusedFor::kOwnAddress;
   if (header.self.ip == config_.self.ip) {
     return header.self == config_.self ? "it is this member itself"
                                        : "it claims this member's own IP (--advertise-ip or POD_IP given twice)";
   }
-  kind = "incomplete identity";
+  kind = RefusedFor::kIncompleteIdentity;
   if (header.self.empty() || header.self.incarnation == 0 || header.coordinator.ip != header.self.ip ||
       header.coordinator.port == 0) {
     return "its identity is incomplete";
   }
-  kind = "absurd term";
+  kind = RefusedFor::kAbsurdTerm;
   if (Absurd(header.highest_term, asked)) return "its term is absurd";
   return "";
 }
@@ -55,7 +55,7 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
   Peer* peer = peers_.Find(coordinator);
   if (peer == nullptr) {
     if (!asked_at && !MayAskStranger()) {
-      ++refused_messages_["stranger"];
+      NoteRefused(RefusedFor::kStranger);
       return nullptr;
     }
     peer = peers_.Add(coordinator);

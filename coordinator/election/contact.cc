@@ -35,7 +35,7 @@ void Core::Impl::OnGreetReport(Peer& peer, const MemberReport& report, const Cal
   LearnLineage(report.lineage);
   const bool was_asked = asked != nullptr;
   if (Absurd(report.leader.term, was_asked) || (report.key && Absurd(report.key->claim.term, was_asked))) {
-    ++refused_messages_["absurd term"];
+    NoteRefused(RefusedFor::kAbsurdTerm);
     return;
   }
   if (!report.leader.empty()) highest_term_ = std::max(highest_term_, report.leader.term);

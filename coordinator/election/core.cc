@@ -287,7 +287,7 @@ void Core::Impl::On(const CallFailed& event) {
   if (call.kind == CallKind::kGreet) SettleAssertion(call.to, call.sent, event.failure == Failure::kTimeout);
   const bool is_our_leader = following_ && following_->claim.coordinator == call.to;
   if (peer->stranger() && !is_our_leader) {
-    ++refused_messages_["stranger"];
+    NoteRefused(RefusedFor::kStranger);
     return peers_.Forget(call.to);
   }
   if (event.failure == Failure::kTimeout) return;

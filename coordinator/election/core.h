@@ -73,7 +73,7 @@ struct State {
   Discarded discarded;
   Tally tally;
   std::map<std::string, std::string> refused_commands;  // of redis: command -> redis's error, until it is obeyed
-  std::map<std::string, uint64_t> refused_messages;     // of peers: reason -> how many
+  std::map<std::string, uint64_t> refused_messages;     // of peers: reason -> how many; all reasons
   std::string waiting_for;                              // one line: why there is no leader yet; empty when there is one
 };
 

@@ -10,6 +10,7 @@
 // The role changes in one place only: EnterRole.
 #pragma once
 
+#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -341,7 +342,8 @@ class Core::Impl {
   // ------------------------------------------------------------------------------------------------ admission.cc
   std::string RefusalOf(const Header& header, bool asked);  // empty when acceptable; else counted
   bool Absurd(Term term, bool asked) const;
-  std::string WhyRefused(const Header& header, bool asked, const char*& kind) const;
+  std::string WhyRefused(const Header& header, bool asked, RefusedFor& kind) const;
+  void NoteRefused(RefusedFor reason) { ++refused_messages_[static_cast<size_t>(reason)]; }
   Peer* Meet(const Header& header, std::optional<Instant> asked_at);
   bool MayAskStranger();
   bool IsAsked(const Peer* peer, const Identity& identity) const;
@@ -567,7 +569,7 @@ class Core::Impl {
   std::map<std::string, std::string> refused_commands_;
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;
-  std::map<std::string, uint64_t> refused_messages_;
+  std::array<uint64_t, kReasonsToRefuse> refused_messages_{};
   Instant strangers_since_;  // this count of strangers
   int strangers_asked_ = 0;
 

@@ -94,7 +94,7 @@ void Core::Impl::SettleAssertion(const Endpoint& sender, Instant asked_at, bool 
   leading_->assertions.erase(it);
   if (confirmed) return NoteRival(claim);
   if (Peer* peer = peers_.Find(sender)) peer->denied = now_;
-  ++refused_messages_["unconfirmed claim"];
+  NoteRefused(RefusedFor::kUnconfirmedClaim);
   Complain("unconfirmed " + sender.ip, "a message says that " + ToString(claim) +
                                            " leads, but nobody at its address confirms it: goes on (strangers can be "
                                            "kept out by --peer-secret-file or TLS)");

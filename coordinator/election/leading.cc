@@ -246,7 +246,7 @@ void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
       request.key.claim.leader == request.header.self && !Absurd(request.key.claim.term, /*asked=*/false);
   const Peer* sender = peers_.Find(request.header.coordinator);
   const bool follows = sender != nullptr && Follows(*sender);  // somebody else speaks in its name
-  if (!sound || follows) ++refused_messages_["unsound yield"];
+  if (!sound || follows) NoteRefused(RefusedFor::kUnsoundYield);
   if (role_ == Role::kLeading && !young && !yields_elsewhere && sound && !follows && Better(MakeKey(), request.key)) {
     leading_->yielding.reset();
     ForgetRival(request.header.self);

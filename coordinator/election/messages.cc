@@ -34,6 +34,26 @@ const char* Name(Evidence evidence) {
   return "?";
 }
 
+const char* Name(RefusedFor reason) {
+  switch (reason) {
+    case RefusedFor::kAnotherHive:
+      return "another hive";
+    case RefusedFor::kOwnAddress:
+      return "own address";
+    case RefusedFor::kIncompleteIdentity:
+      return "incomplete identity";
+    case RefusedFor::kAbsurdTerm:
+      return "absurd term";
+    case RefusedFor::kStranger:
+      return "stranger";
+    case RefusedFor::kUnsoundYield:
+      return "unsound yield";
+    case RefusedFor::kUnconfirmedClaim:
+      return "unconfirmed claim";
+  }
+  return "?";
+}
+
 const char* Name(WriteState state) {
   switch (state) {
     case WriteState::kOpen:

@@ -165,6 +165,19 @@ enum class Evidence : uint8_t {
 inline constexpr size_t kEvidences = 4;
 const char* Name(Evidence evidence);
 
+// Why a message of a peer is refused, as it is counted.
+enum class RefusedFor : uint8_t {
+  kAnotherHive,
+  kOwnAddress,          // it is this member's own, or claims to be
+  kIncompleteIdentity,  // no address or incarnation of its sender
+  kAbsurdTerm,          // far ahead of all that was seen
+  kStranger,            // its sender was never met, and is not asked, or does not answer
+  kUnsoundYield,        // handed over by one that cannot have led
+  kUnconfirmedClaim,    // of a leader that does not confirm it at its own address
+};
+inline constexpr size_t kReasonsToRefuse = 7;
+const char* Name(RefusedFor reason);
+
 struct CampaignRequest {
   Header header;
   Term term = 0;           // proposed

@@ -97,7 +97,9 @@ State Core::Impl::GetState(Instant now) const {
   state.discarded = discarded_;
   state.tally = tally_;
   state.refused_commands = refused_commands_;
-  state.refused_messages = refused_messages_;
+  for (size_t i = 0; i < kReasonsToRefuse; ++i) {
+    state.refused_messages[Name(static_cast<RefusedFor>(i))] = refused_messages_[i];
+  }
   state.waiting_for = WaitingFor();
   state.members.push_back({config_.coordinator, config_.self, role_, state.standing, OwnWill(), state.view.in_sync,
                            peers_.self_listed(), false, false, Duration{0}});

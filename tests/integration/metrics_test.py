@@ -68,6 +68,9 @@ class Metrics(scenario.Scenario):
             self.assertEqual(said["hive_redis_in_sync"], 1)
             self.assertEqual(said['hive_write_state{state="open"}'], 1)
             self.assertEqual(said['hive_write_state{state="no_leader"}'], 0)
+            # Those refused by who reads the message, and by who judges it: a rate must see the first one.
+            self.assertEqual(said['hive_refused_messages_total{reason="wrong_proof"}'], 0)
+            self.assertEqual(said['hive_refused_messages_total{reason="another hive"}'], 0)
         self.assertEqual(self.total('hive_elections_total{reason="bootstrap"}'), 1)
         self.assertEqual(self.total("hive_election_duration_seconds_count"), 1)
         followers = {f'hive_peer_rtt_seconds{{peer="{pod.ip}"}}' for pod in self.hive.pods if pod is not leader}

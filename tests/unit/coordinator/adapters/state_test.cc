@@ -125,7 +125,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   state.write_reason = "in doubt";
   state.discarded = {3, 4096, Millis(250), 1, 17, "dropped for 10.0.0.1"};
   state.refused_commands = {{"CONFIG", "CONFIG SET min-replicas-to-write 99: ERR unknown command"}};
-  state.refused_messages = {{"another hive", 5}, {"malformed", 2}};
+  state.refused_messages = {{"another hive", 5}, {"malformed", 2}, {"stranger", 0}};
   state.redis.fenced = true;
   state.redis_trouble = "connection refused";
   state.members.resize(2);

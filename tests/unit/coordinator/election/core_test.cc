@@ -181,6 +181,8 @@ TEST(Core, ATermFarAheadOfAllThatWasSeenUsesUpNothing) {
   const State state = core.state(Instant{});
   EXPECT_EQ(state.term, 8u);
   EXPECT_EQ(state.refused_messages.at("absurd term"), 1u);
+  EXPECT_EQ(state.refused_messages.at("another hive"), 0u);
+  EXPECT_EQ(state.refused_messages.size(), kReasonsToRefuse);
 }
 
 TEST(Core, ALeaveOfOneThatHoldsNothingIsAnsweredAtOnce) {
