@@ -59,7 +59,7 @@ class Commands(unittest.TestCase):
     def setUpClass(cls):
         cls.hive = cls.enterClassContext(LocalHive(addresses.claim_test_block(), BINARIES))
         cls.hive.start(3)
-        cls.hive.wait_writable(20)
+        cls.hive.wait_writable(60)
 
     def test_every_command(self):
         run = 0
@@ -85,7 +85,7 @@ class Commands(unittest.TestCase):
         pods = {f"127.0.0.{11 + number}": pod.ip for number, pod in enumerate(self.hive.pods)}
         for name, ip in pods.items():
             command = command.replace(name, ip)
-        pod = self.hive.leader() or self.hive.wait_settled()
+        pod = self.hive.leader() or self.hive.wait_settled(60)
         if command.startswith("redis-cli") and " -h " not in command:
             command = command.replace("redis-cli", f"redis-cli -h {pod.ip}", 1)
         if "SERVICE" in command:
@@ -95,7 +95,7 @@ class Commands(unittest.TestCase):
         path = os.pathsep.join([BINARIES, os.environ["PATH"]])
         for _ in range(10):
             done = subprocess.run(["bash", "-euc", command], cwd=self.hive.folder, env={"PATH": path, "HIVE_TARGET": target}, input="PING\n",
-                                  capture_output=True, text=True, timeout=20, check=False)
+                                  capture_output=True, text=True, timeout=60, check=False)
             if done.returncode == 0 or not re.search(" (health|handover)", command):
                 break
             time.sleep(0.2)  # a beat after leadership has moved, not everybody is in sync again
@@ -105,7 +105,7 @@ class Commands(unittest.TestCase):
         if command.startswith("redis-cli"):
             self.assertRegex(done.stdout, "OK|PONG")
         if command.startswith("hive-coordinator handover"):
-            self.hive.wait_settled()
+            self.hive.wait_settled(60)
 
     def check_kubectl(self, command):
         words, _, inside = command.partition(" -- ")
@@ -127,7 +127,7 @@ class Commands(unittest.TestCase):
         """With a server where nobody listens."""
         words = words.replace("kubectl", f"{KUBECTL} --kubeconfig=/dev/null --server=http://127.0.0.1:1", 1)
         return subprocess.run(["bash", "-euc", words], cwd=ROOT, env={"PATH": os.environ["PATH"], "HOME": self.hive.folder},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
 
 if __name__ == "__main__":
