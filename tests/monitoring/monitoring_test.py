@@ -100,14 +100,13 @@ class Scraped(scenario.Scenario):
         except Exception as error:
             raise AssertionError(f"these should fire: {set(wanted)}; these do: {self.prometheus.firing()}") from error
 
-    def test_a_healthy_hive_and_its_dashboard(self):
-        self.start_hive(2)
+    def test_a_healthy_hive_and_its_dashboard_and_what_is_killed_then(self):
+        leader = self.start_hive(2, coordinator_flags=["--min-followers=1"])
         self.start_prometheus(self.hive.pods)
-        wait_until(lambda: self.prometheus.query("sum(hive_redis_in_sync)") == [({}, 2)], 10, "samples")
-        leader = self.hive.wait_writable()
+        wait_until(lambda: self.prometheus.query("sum(hive_redis_in_sync)") == [({}, 2)], 15, "both to be in sync")
         run = leader.coordinator_command("handover", f"--target={leader.ip}:{addresses.COORDINATOR_PORT}")
         self.assertEqual(run.returncode, 0, run.stderr)
-        self.hive.wait_writable()
+        leader = self.hive.wait_writable()
         wait_until(lambda: self.prometheus.query("sum(hive_handovers_total) > 0"), 10, "the handover to be scraped")
         for expression in [rule["expr"] for rule in monitoring.rules()] + monitoring.dashboard_expressions():
             self.prometheus.query(expression)  # it is one
@@ -118,6 +117,15 @@ class Scraped(scenario.Scenario):
         shown = [expression for expression in monitoring.dashboard_expressions() if self.prometheus.query(expression)]
         self.assertGreater(len(shown), len(monitoring.dashboard_expressions()) * 2 / 3)
         self.wait_firing()
+
+        follower = self.follower()
+        follower.redis.kill()
+        follower.coordinator.kill()
+        follower.proxy.kill()
+        gone = {("RedisHiveCoordinatorUnreachable", follower.ip), ("RedisHiveProxyUnreachable", follower.ip)}
+        self.wait_firing(*gone, ("RedisHiveWritesHeldBack", None))
+        leader.coordinator.kill()
+        self.wait_firing(*gone, ("RedisHiveCoordinatorUnreachable", leader.ip), ("RedisHiveProxyWithoutCoordinator", leader.ip))
 
     def test_redises_that_go_and_come_back(self):
         leader = self.start_hive(3)
@@ -148,20 +156,6 @@ class Scraped(scenario.Scenario):
             client.send_raw(resp.encode("SET", "k", "x"))
             self.wait_firing(*past, ("RedisHiveNoLeader", None), ("RedisHiveCommandsHeld", other.ip),
                              *(("RedisHiveRedisOutOfSync", pod.ip) for pod in self.hive.pods))
-
-    def test_coordinators_and_proxies_that_are_gone(self):
-        leader = self.start_hive(2, coordinator_flags=["--min-followers=1"])
-        follower = self.follower()
-        self.start_prometheus(self.hive.pods)
-        wait_until(lambda: self.prometheus.query("sum(hive_redis_in_sync)") == [({}, 2)], 15, "both to be in sync")
-        self.wait_firing()
-        follower.redis.kill()
-        follower.coordinator.kill()
-        follower.proxy.kill()
-        gone = {("RedisHiveCoordinatorUnreachable", follower.ip), ("RedisHiveProxyUnreachable", follower.ip)}
-        self.wait_firing(*gone, ("RedisHiveWritesHeldBack", None))
-        leader.coordinator.kill()
-        self.wait_firing(*gone, ("RedisHiveCoordinatorUnreachable", leader.ip), ("RedisHiveProxyWithoutCoordinator", leader.ip))
 
     def test_two_leaders(self):
         self.start_hive(1)
