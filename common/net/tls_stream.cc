@@ -245,7 +245,8 @@ uint32_t TlsStream::InterestFor(uint32_t wanted) {
 }
 
 uint32_t TlsStream::OnReady(uint32_t ready) {
-  if ((ready & Poller::kWritable) != 0 && !Push()) ready &= ~Poller::kWritable;
+  // Of one that can take no more, Write is to say so.
+  if ((ready & Poller::kWritable) != 0 && !Push() && !cut_) ready &= ~Poller::kWritable;
   if (ended_ && wants_reading_) ready |= Poller::kReadable;
   return ready;
 }

@@ -166,6 +166,15 @@ TEST_F(TlsStreamTest, TheEndWaitsForWhatIsUnsent) {
   EXPECT_EQ(got.size(), taken);
 }
 
+TEST_F(TlsStreamTest, WhoWaitsToWriteLearnsThatNothingIsTakenAnyMore) {
+  Establish();
+  client.Close();
+  EXPECT_EQ(server.Write("x"), -1);
+  EXPECT_EQ(errno, EPIPE);
+  server.InterestFor(Poller::kWritable);
+  EXPECT_EQ(server.OnReady(Poller::kWritable), Poller::kWritable);
+}
+
 TEST_F(TlsStreamTest, WhoIsBelieved) {
   const Certificate good = ours.Issue("any name");
   const Certificate strange = other.Issue("any name");
