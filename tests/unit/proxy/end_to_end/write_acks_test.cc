@@ -318,6 +318,23 @@ TEST_P(WriteAcksTest, APingInBetweenConfirmsNothing) {
   EXPECT_EQ(client.Command({"WAIT", "1", "2000"}), ":1\r\n");
 }
 
+// Redis has it since 7.2.
+TEST_P(WriteAcksTest, AClientsOwnWaitaofKeepsItsMeaning) {
+  if (redis_server_ != "valkey-server") GTEST_SKIP() << "WAITAOF is not known there";
+  StartPair();
+  for (const Endpoint& redis : {redis_a_, redis_b_}) {
+    EXPECT_EQ(Direct(redis, {"CONFIG", "SET", "appendonly", "yes", "appendfsync", "always"}), "+OK\r\n");
+  }
+  RespClient client(proxy_);
+  client.Send("SET k 1\r\nWAITAOF 1 1 5000\r\nGET k\r\n");
+  EXPECT_EQ(client.Reply(), "+OK\r\n");
+  EXPECT_EQ(client.Reply(), "*2\r\n:1\r\n:1\r\n");
+  EXPECT_EQ(client.Reply(), "$1\r\n1\r\n");
+  StopReplica();
+  EXPECT_EQ(client.Command({"SET", "k", "2"}), "+OK\r\n");
+  EXPECT_EQ(client.Command({"WAITAOF", "1", "1", "300"}), "*2\r\n:1\r\n:0\r\n");
+}
+
 TEST_P(WriteAcksTest, AuthenticatesAndReconnects) {
   const std::vector<std::string> secured = {"--requirepass", "secret", "--masterauth", "secret"};
   a_ = StartRedis(redis_a_, secured);
