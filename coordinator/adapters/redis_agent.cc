@@ -88,7 +88,7 @@ void RedisAgent::Run() {
 void RedisAgent::Serve() {
   for (const election::CommandRedis& command : TakeCommands()) inbox_.Post(Execute(command));
   if (connection_.open() && ReadMonotonicClock() >= next_read_) {
-    if (const auto trouble = ReadStatus(); trouble && trouble->mute) TellMute();
+    if (const auto trouble = ReadStatus(); trouble && trouble->mute) TellMute(trouble->detail);
     if (connection_.open()) ReportStatus();
   }
   if (!connection_.open()) return;
@@ -111,7 +111,7 @@ bool RedisAgent::Reconnect() {
   if (Readable(interrupt_)) return false;
   ++failed_attempts_;
   if (trouble->mute) {
-    TellMute();
+    TellMute(trouble->detail);
   } else {
     TellLost(*trouble);
   }
@@ -218,10 +218,10 @@ void RedisAgent::TellLost(const Trouble& trouble) {
   inbox_.Post(election::RedisLost{trouble.detail});
 }
 
-void RedisAgent::TellMute() {
+void RedisAgent::TellMute(const std::string& detail) {
   if (std::exchange(mute_told_, true)) return;
   LogWarning(kLog, "the local redis does not answer",
-             {{"redis", Name()}, {"for_ms", ToMillis(options_.redis_timeout)}});
+             {{"redis", Name()}, {"for_ms", ToMillis(options_.redis_timeout)}, {"reason", detail}});
   inbox_.Post(election::RedisMute{});
 }
 
@@ -276,7 +276,8 @@ election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
   } else {
     Obey(command.command, done);
   }
-  if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout) TellMute();
+  if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout)
+    TellMute("no answer to a command");
   return done;
 }
 

@@ -92,7 +92,7 @@ class RedisAgent final : public RedisPort {
   Trouble NoAnswer(const std::string& detail) const;
   std::optional<Trouble> TakeStatus(const RedisReply& info);
   void TellLost(const Trouble& trouble);
-  void TellMute();
+  void TellMute(const std::string& detail);
   void TellBack();
   void ReportStatus();
   void ConfigureNewRun();

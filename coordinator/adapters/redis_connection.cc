@@ -69,6 +69,8 @@ void RedisConnection::Close() {
 
 std::nullopt_t RedisConnection::Fail(Failure failure) {
   failure_ = failure;
+  if (failure == Failure::kTimeout && !ready_)
+    tls_failure_ = "no answer to a handshake: does it speak TLS on this port?";
   if (failure == Failure::kClosed && stream_.tls() != nullptr) {
     // A redis that refuses our certificate says so, and closes, when we may have written already.
     char buffer[TlsStream::kLeastRead];

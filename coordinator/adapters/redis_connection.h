@@ -62,7 +62,7 @@ class RedisConnection {
   std::optional<std::vector<RedisReply>> ExecuteAll(const std::vector<std::vector<std::string>>& commands,
                                                     Duration window);
   Failure failure() const { return failure_; }  // of the last Execute without a reply
-  // Why TLS has failed, if that was the reason of kClosed; else empty.
+  // Why TLS has failed, if that was the reason of kClosed, or what kTimeout was waiting for; else empty.
   const std::string& tls_failure() const { return tls_failure_; }
 
   // True when the other side has closed, or has sent something that nobody asked for. Does not wait.

@@ -16,7 +16,10 @@ LeaderProbe::LeaderProbe(const Transport& transport, Credentials credentials, Ca
       credentials_(std::move(credentials)),
       callbacks_(std::move(callbacks)),
       retry_(transport.poller, [this] { Attempt(); }),
-      timeout_(transport.poller, [this] { RetryLater("no answer"); }) {}
+      timeout_(transport.poller, [this] {
+        const bool silent_to_tls = link_ && link_->shakes_hands();
+        RetryLater(silent_to_tls ? "no answer to a TLS handshake: does it speak TLS on this port?" : "no answer");
+      }) {}
 
 void LeaderProbe::Start(const Endpoint& redis, bool read_commands) {
   Stop();

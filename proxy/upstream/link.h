@@ -55,6 +55,8 @@ class Link final : private Poller::Handler {
   void SetOwner(Owner& owner) { owner_ = &owner; }
 
   bool up() const { return up_; }
+  // Whether it waits for the server's part of a TLS handshake.
+  bool shakes_hands() const { return connected_ && !up_ && stream_.encrypted(); }
 
   // Of at least kLeastRead bytes. As read(2): 0 when the server has closed, -1 with errno. A server that closes without
   // reading what was sent makes the kernel answer ECONNRESET: the link is down either way.

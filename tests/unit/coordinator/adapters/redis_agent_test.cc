@@ -11,6 +11,9 @@
 #include <memory>
 #include <mutex>
 
+#include "common/net/socket.h"
+#include "coordinator/adapters/redis_connection.h"
+#include "tests/unit/common/app/certificates.h"
 #include "tests/unit/coordinator/adapters/fake_redis.h"
 #include "tests/unit/coordinator/adapters/recorder.h"
 
@@ -194,6 +197,24 @@ TEST_F(RedisAgentTest, MuteThenAwakeAgain) {
   EXPECT_TRUE(recorder.Await<RedisReported>());
   EXPECT_EQ(recorder.Count<RedisMute>(), 0u);
   EXPECT_EQ(recorder.Count<RedisLost>(), 0u);
+}
+
+// As a redis without TLS, which waits for the end of a line.
+TEST(RedisConnectionTest, WhoDoesNotAnswerAHandshakeMaySpeakNoTls) {
+  const Authority authority("hive");
+  const CertificateFolder folder;
+  const auto source =
+      TlsSource::Open({.files = {.certificate = "", .key = "", .authority = folder.Put("ca.crt", authority.pem())},
+                       .flag_prefix = "redis-tls",
+                       .side = TlsContext::Side::kClient,
+                       .peer = TlsContext::PeerCertificate::kRequired});
+  ASSERT_TRUE(source.ok()) << source.status();
+  const Fd silent = *ListenTcp({"127.0.0.1", 0});
+  RedisConnection connection(-1, source->get());
+  ASSERT_EQ(connection.Connect(LocalEndpoint(silent), Seconds(1)), TcpOutcome::kConnected);
+  EXPECT_FALSE(connection.Execute({"PING"}, Millis(50)));
+  EXPECT_EQ(connection.failure(), RedisConnection::Failure::kTimeout);
+  EXPECT_THAT(connection.tls_failure(), HasSubstr("does it speak TLS on this port?"));
 }
 
 TEST_F(RedisAgentTest, BusyIsAnAnswer) {

@@ -286,6 +286,16 @@ TEST_F(TlsTest, ARedisThatIsNotBelievedIsNotUsed) {
   EXPECT_TRUE(LogSays("certificate required"));
 }
 
+// As a redis without TLS, which waits for the end of a line.
+TEST_F(TlsTest, ARedisThatDoesNotAnswerAHandshakeMaySpeakNoTls) {
+  UseTlsTowardsRedis();
+  StartAll();
+  b_.reset();
+  const Fd silent = *ListenTcp({redis_b_.ip, redis_b_.port});
+  Switch();
+  EXPECT_TRUE(LogSays("no answer to a TLS handshake: does it speak TLS on this port?", 10));
+}
+
 TEST_F(TlsTest, NoMoreThanMaxClients) {
   StartAll({"--max-clients=2"});
   usleep(100000);  // the fixture's own client is gone
