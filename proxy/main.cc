@@ -36,8 +36,10 @@
 namespace hive::proxy {
 namespace {
 
-// How often the main thread looks at the state of health, and at how a shutdown proceeds.
-constexpr Duration kMainTick = Millis(100);
+// How often the main thread looks at the state of health: probes ask every few seconds...
+constexpr Duration kHealthTick = Millis(250);
+// ... and at how a shutdown proceeds.
+constexpr Duration kDrainTick = Millis(100);
 
 struct Options {
   ListenAddress listen = {"", 6380};
@@ -181,7 +183,7 @@ class Readiness {
 void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, const Readiness& readiness,
                        HealthService& health, const SharedCounters& counters, Secrets& secrets,
                        const std::vector<std::unique_ptr<EventLoop>>& loops) {
-  while (!signals.Wait(kMainTick)) {
+  while (!signals.Wait(kHealthTick)) {
     health.SetServing(kHealthReadiness, readiness.Ready(ReadMonotonicClock()));
     secrets.Refresh(ReadMonotonicClock());
   }
@@ -199,7 +201,7 @@ void ServeUntilDrained(const Options& options, const ShutdownSignals& signals, c
     }
     reached = stage;
     secrets.Refresh(now);
-    std::this_thread::sleep_for(std::min<Duration>(kMainTick, drain.NextStageAt(now) - now));
+    std::this_thread::sleep_for(std::min<Duration>(kDrainTick, drain.NextStageAt(now) - now));
   }
   LogInfo("main", "ends", {{"clients_left", counters.clients.load()}});
 }

@@ -56,8 +56,9 @@ struct LogOptions {
 // Logging runs while this lives; its destructor writes what still waits.
 class Logging {
  public:
-  // Lines that may wait for a slow stderr: some seconds of the busiest log, a few MiB.
-  static constexpr size_t kMaxQueuedLines = 8192;
+  // Lines that may wait for a slow stderr: a second of the busiest log. spdlog takes the memory for all of them at
+  // once, 400 bytes each.
+  static constexpr size_t kMaxQueuedLines = 1024;
 
   virtual ~Logging() = default;
 };

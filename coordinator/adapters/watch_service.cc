@@ -11,10 +11,11 @@
 namespace hive::coordinator {
 namespace {
 
-// Everything but when the claim was heard, which changes with every beat.
-bool SaysTheSame(const election::LeaderView& a, const election::LeaderView& b) {
-  return a.claim == b.claim && a.write_state == b.write_state && a.coordinators == b.coordinators;
-}
+// How long watchers may go without a word: two beats, since the claim is published once per beat, a little late at
+// times, and only when that fails does the thread of the beat have something to do...
+constexpr int kBeatsOfSilence = 2;
+// ... but not so long that a proxy gives the stream up (300 ms).
+constexpr Duration kLongestSilence = Millis(200);
 
 }  // namespace
 
@@ -61,7 +62,10 @@ class WatchService::Watcher final : public grpc::ServerBidiReactor<v1::WatchRequ
            "this is a coordinator of hive \"" + hive + "\", not of \"" + request_.hive() + "\""});
       return;
     }
+    // The first question is answered at once, since it is to bring the first lease; the others by what is published.
+    const bool first = sequence_ == 0 && request_.sequence() > 0;
     sequence_ = std::max(sequence_, request_.sequence());
+    if (first) Tell();
     if (!finished_ && !end_) StartRead(&request_);
   }
 
@@ -112,20 +116,29 @@ WatchService::~WatchService() {
 
 void WatchService::Publish(const election::LeaderView& view) {
   const std::lock_guard lock(mutex_);
-  const bool changed = !SaysTheSame(view, view_);
   view_ = view;
-  if (!changed) return;
+  TellAll();
+}
+
+void WatchService::TellAll() {
+  told_ = ReadMonotonicClock();
   for (Watcher* watcher : watchers_) watcher->Tell();
 }
 
-// Once per beat interval while somebody watches. A thread of its own, so that watchers hear an ageing claim, rather
-// than nothing, from a member whose election loop is stuck.
+// Speaks up when nothing has been published for a while. A thread of its own, so that watchers hear an ageing claim,
+// rather than nothing, from a member whose election loop is stuck.
 void WatchService::Beat() {
+  const Duration silence = std::min<Duration>(kBeatsOfSilence * options_.beat_interval, kLongestSilence);
   std::unique_lock lock(mutex_);
-  for (;;) {
-    wake_.wait(lock, [this] { return ending_ || !watchers_.empty(); });
-    if (wake_.wait_for(lock, options_.beat_interval, [this] { return ending_; })) return;
-    for (Watcher* watcher : watchers_) watcher->Tell();
+  while (!ending_) {
+    const Duration left = told_ + silence - ReadMonotonicClock();
+    if (watchers_.empty()) {
+      wake_.wait(lock);
+    } else if (left > Duration(0)) {
+      wake_.wait_for(lock, left);
+    } else {
+      TellAll();
+    }
   }
 }
 

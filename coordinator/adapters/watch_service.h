@@ -1,6 +1,7 @@
 // Serves hive.v1.LeaderWatch: proxies watch who leads. Each watcher has one write in flight and then gets the newest
-// state, never a queue. It is written to at once when the leader or the write state changes, and once per beat, so that
-// silence means trouble.
+// state, never a queue. It is written to whenever the leader is published, which is at each change and each time that
+// its claim was heard anew, once per beat; and also after two beats without, 200 ms at most, so that silence means
+// trouble.
 //
 // Thread rule: Publish from the runtime's thread; the rest is gRPC's and a beat thread of its own. One mutex guards all
 // watchers, for the reason that peer_service.h gives.
@@ -50,6 +51,7 @@ class WatchService final : public v1::LeaderWatch::CallbackService, public Watch
   class Watcher;
 
   v1::WatchResponse Response(uint64_t echoed_sequence) const;  // with the mutex held
+  void TellAll();                                              // likewise
   void Beat();
 
   const Options options_;
@@ -58,6 +60,7 @@ class WatchService final : public v1::LeaderWatch::CallbackService, public Watch
   std::condition_variable wake_;
   bool ending_ = false;
   election::LeaderView view_;
+  Instant told_;                 // when all watchers were told last
   std::set<Watcher*> watchers_;  // delete themselves
   std::thread beat_;             // the last member
 };

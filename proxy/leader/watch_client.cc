@@ -9,7 +9,6 @@
 #include "common/app/log.h"
 #include "common/net/clock.h"
 #include "common/net/inbox.h"
-#include "proxy/leader/lease.h"
 #include "proxy/leader/watch_stream.h"
 
 namespace hive::proxy {
@@ -81,7 +80,6 @@ class WatchClient::Core {
     Endpoint endpoint;
     std::shared_ptr<WatchStream> stream;  // null: between two attempts
     uint64_t stream_id = 0;
-    SentTimes sent;
     bool answering = false;
     bool knows = false;        // ... and names the leader that this proxy believes in
     Instant ignorant_since{};  // if it does not
@@ -99,10 +97,8 @@ class WatchClient::Core {
       Drive(own_, now);
       DriveOther(now);
       Report(now);
-      wake_at = now + kAskInterval / 4;
-      for (const Source* source : {&own_, &other_}) {
-        if (source->stream) wake_at = std::min(wake_at, std::max(now, source->next_ask));
-      }
+      // As a rule there is nothing to do but to take in the own coordinator's answers.
+      wake_at = own_.knows && !other_.stream ? own_.next_ask : now + kTick;
     }
     Abandon(own_, {});
     Abandon(other_, {});
@@ -127,10 +123,11 @@ class WatchClient::Core {
                                                   : kRetryDelay));
       return;
     }
-    const hive::v1::WatchResponse& response = std::get<WatchStream::Answer>(arrived.event).response;
-    WatchAnswer answer = FromProto(response);
-    answer.asked = source->sent.At(response.echoed_sequence());
+    const auto& arrived_answer = std::get<WatchStream::Answer>(arrived.event);
+    WatchAnswer answer = FromProto(arrived_answer.response);
+    answer.asked = arrived_answer.asked;
     source->last_heard = now;
+    source->next_ask = now + kAskPatience;
     const LeaderView::Verdict verdict = view_.Heard(now, source == &own_, answer);
     if (verdict == LeaderView::Verdict::kOtherHive) {
       LogWarning("watch", "another hive's coordinator answers at a member's address: ignored",
@@ -157,7 +154,6 @@ class WatchClient::Core {
     if (!source.stream) {
       if (now < source.next_attempt) return;
       source.stream_id = ++newest_stream_id_;
-      source.sent = {};
       source.last_heard = source.next_ask = now;
       source.stream = WatchStream::Open(source.endpoint, options_.credentials, options_.secrets->Current(),
                                         [inbox = inbox_, id = source.stream_id](WatchStream::Event event) {
@@ -173,8 +169,8 @@ class WatchClient::Core {
       return;
     }
     if (now >= source.next_ask) {
-      source.next_ask = now + kAskInterval;
-      source.stream->Ask(source.sent.Next(now), view_.hive());
+      source.next_ask = now + kAskPatience;
+      source.stream->Ask(view_.hive());
     }
   }
 

@@ -1,9 +1,10 @@
 // Watches who leads: a stream to this pod's coordinator, and while that one does not answer, or knows of no leader (or
 // of an older one than this proxy), to another member's. One that knows none either is left for the next.
 //
-// Each stream asks a numbered question every kAskInterval and is cut when it has been silent for kSilence: a
-// coordinator that is stopped keeps its connections open, and gRPC's own keepalive would take a second to notice. Every
-// attempt uses a channel of its own, since gRPC lets a channel that has failed rest for seconds.
+// Each stream asks a numbered question whenever it was answered, else after kAskPatience, and is cut when it has been
+// silent for kSilence: a coordinator that is stopped keeps its connections open, and gRPC's own keepalive would take a
+// second to notice. Every attempt uses a channel of its own, since gRPC lets a channel that has failed rest for
+// seconds.
 //
 // Threads: gRPC's callbacks only put events into an inbox; one thread of this class takes them out, keeps the view and
 // calls the listener.
@@ -24,8 +25,12 @@ namespace hive::proxy {
 
 class WatchClient {
  public:
-  // Between two questions of a stream: a lease of 0.7 x leader_timeout is then renewed several times over.
-  static constexpr Duration kAskInterval = Millis(100);
+  // Without an answer for so long, it is asked again. Coordinators answer once per beat (100 ms), so that a lease of
+  // 0.7 x leader_timeout is renewed several times over; this is for those that answer each question at once and then
+  // rest.
+  static constexpr Duration kAskPatience = Millis(150);
+  // Between two looks at what has become due, while not all is well.
+  static constexpr Duration kTick = Millis(25);
   // A stream that has said nothing for so long is cut, and another member asked: three beats.
   static constexpr Duration kSilence = Millis(300);
   // Between two attempts to reach the same coordinator.

@@ -3,10 +3,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include <mutex>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "common/app/peer_proof.h"
 #include "common/app/proof_metadata.h"
+#include "common/net/clock.h"
+#include "proxy/leader/lease.h"
 
 namespace hive::proxy {
 namespace {
@@ -54,13 +58,10 @@ class Stream final : public WatchStream,
     StartCall();
   }
 
-  void Ask(uint64_t sequence, const std::string& hive) override {
+  void Ask(const std::string& hive) override {
     const std::lock_guard lock(mutex_);
-    if (writing_ || !held_) return;
-    writing_ = true;
-    request_.set_sequence(sequence);
-    request_.set_hive(hive);
-    StartWrite(&request_);
+    request_hive_ = hive;
+    Write(ReadMonotonicClock());
   }
 
   void Cut() override {
@@ -76,7 +77,14 @@ class Stream final : public WatchStream,
       context_.TryCancel();  // the next read fails
     } else {
       proven_ = true;
-      on_event_(Answer{response_});
+      const Instant now = ReadMonotonicClock();
+      std::optional<Instant> asked;
+      {
+        const std::lock_guard lock(mutex_);
+        asked = sent_.At(response_.echoed_sequence());
+        if (now - newest_ >= kLeastBetweenQuestions) Write(now);
+      }
+      on_event_(Answer{response_, asked});
     }
     StartRead(&response_);
   }
@@ -96,7 +104,17 @@ class Stream final : public WatchStream,
     const std::shared_ptr<Stream> self = std::move(self_);
   }
 
-  // Ask() writes no more; the call may end.
+  // Requires the lock.
+  void Write(Instant now) {
+    if (writing_ || !held_) return;
+    writing_ = true;
+    newest_ = now;
+    request_.set_sequence(sent_.Next(now));
+    request_.set_hive(request_hive_);
+    StartWrite(&request_);
+  }
+
+  // Nothing is asked any more; the call may end.
   void Release() {
     {
       const std::lock_guard lock(mutex_);
@@ -117,6 +135,9 @@ class Stream final : public WatchStream,
   hive::v1::WatchRequest request_;  // gRPC's, while writing_
   bool writing_ = false;            // guarded by mutex_
   bool held_ = true;                // guarded by mutex_
+  std::string request_hive_;        // guarded by mutex_
+  SentTimes sent_;                  // guarded by mutex_
+  Instant newest_{};                // when the newest question was sent; guarded by mutex_
   std::shared_ptr<Stream> self_;
 };
 
