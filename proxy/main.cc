@@ -139,21 +139,20 @@ struct Secrets {
 };
 
 // One socket per loop on the same port. The first is bound without SO_REUSEPORT, and let go again, to find out whether
-// another process holds the port: with it, both would get a share of the clients.
-absl::StatusOr<std::vector<Fd>> ListenForLoops(const ListenAddress& address, int loops, bool tls) {
-  ListenAddress shared = address;
+// another process holds the port: with it, both would get a share of the clients. A port 0 becomes the one that
+// the kernel chose.
+absl::StatusOr<std::vector<Fd>> ListenForLoops(ListenAddress& address, int loops) {
   {
     absl::StatusOr<Fd> first = ListenTcp(address, {.only_bind = true});
     if (!first.ok()) return first.status();
-    shared.port = LocalEndpoint(*first).port;
+    address.port = LocalEndpoint(*first).port;
   }
   std::vector<Fd> listeners;
   for (int i = 0; i < loops; ++i) {
-    absl::StatusOr<Fd> listener = ListenTcp(shared, {.share_port = true});
+    absl::StatusOr<Fd> listener = ListenTcp(address, {.share_port = true});
     if (!listener.ok()) return listener.status();
     listeners.push_back(std::move(*listener));
   }
-  LogInfo("listen", "serves redis clients", {{"address", ToString(shared)}, {"tls", tls}, {"threads", loops}});
   return listeners;
 }
 
@@ -269,8 +268,7 @@ int Main(int argc, char** argv) {
   absl::StatusOr<std::unique_ptr<GrpcServer>> health_server = GrpcServer::Start(
       {.listen = {options.health_listen}, .listen_flag = "--health-listen", .services = {health.service()}});
   if (!health_server.ok()) return Fail(health_server.status());
-  absl::StatusOr<std::vector<Fd>> listeners =
-      ListenForLoops(options.listen, options.threads, options.worker.tls != nullptr);
+  absl::StatusOr<std::vector<Fd>> listeners = ListenForLoops(options.listen, options.threads);
   if (!listeners.ok()) return Fail(listeners.status());
 
   SharedCounters counters;
@@ -288,6 +286,9 @@ int Main(int argc, char** argv) {
     if (!started.ok()) return Fail(started.status());
     metrics_server = *std::move(started);
   }
+  LogInfo(
+      "listen", "serves redis clients",
+      {{"address", ToString(options.listen)}, {"tls", options.worker.tls != nullptr}, {"threads", options.threads}});
   Readiness readiness(options.worker.hold_timeout);
   auto watch = std::make_unique<WatchClient>(
       WatchClient::Options{options.coordinator, coordinator_tls->channel(), secrets.of_members},
