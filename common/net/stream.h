@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -32,8 +33,14 @@ class Stream {
   bool encrypted() const { return tls_ != nullptr; }
   // Null: plain. For its handshake, after which nobody needs to ask.
   TlsStream* tls() { return tls_.get(); }
-  // Why TLS has failed; empty: it has not, or there is none.
-  std::string_view tls_failure() const { return tls_ ? std::string_view(tls_->failure()) : std::string_view(); }
+  // Why TLS has failed, of a connection that has ended; empty: it has not, or there is none. A server that refuses our
+  // certificate says so, and closes, when we may have written already: for that, what it said last is read.
+  std::string TlsFailureAtEnd() {
+    if (!tls_) return {};
+    char buffer[TlsStream::kLeastRead];
+    if (tls_->failure().empty()) (void)!tls_->Read(buffer, sizeof buffer);
+    return tls_->failure();
+  }
 
   // As recv(2). With TLS `size` is at least TlsStream::kLeastRead.
   ssize_t Read(char* buffer, size_t size) {

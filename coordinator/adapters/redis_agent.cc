@@ -222,7 +222,7 @@ void RedisAgent::TellMute(const std::string& detail) {
   if (std::exchange(mute_told_, true)) return;
   LogWarning(kLog, "the local redis does not answer",
              {{"redis", Name()}, {"for_ms", ToMillis(options_.redis_timeout)}, {"reason", detail}});
-  inbox_.Post(election::RedisMute{});
+  inbox_.Post(election::RedisMute{detail});
 }
 
 void RedisAgent::TellBack() {
@@ -276,8 +276,9 @@ election::RedisDone RedisAgent::Execute(const election::CommandRedis& command) {
   } else {
     Obey(command.command, done);
   }
-  if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout)
+  if (!connection_.open() && connection_.failure() == RedisConnection::Failure::kTimeout) {
     TellMute("no answer to a command");
+  }
   return done;
 }
 

@@ -69,13 +69,10 @@ void RedisConnection::Close() {
 
 std::nullopt_t RedisConnection::Fail(Failure failure) {
   failure_ = failure;
-  if (failure == Failure::kTimeout && !ready_)
+  if (failure == Failure::kClosed) {
+    tls_failure_ = stream_.TlsFailureAtEnd();
+  } else if (failure == Failure::kTimeout && !ready_) {
     tls_failure_ = "no answer to a handshake: does it speak TLS on this port?";
-  if (failure == Failure::kClosed && stream_.tls() != nullptr) {
-    // A redis that refuses our certificate says so, and closes, when we may have written already.
-    char buffer[TlsStream::kLeastRead];
-    if (stream_.tls_failure().empty()) (void)!stream_.Read(buffer, sizeof buffer);
-    tls_failure_ = stream_.tls_failure();
   }
   Close();
   return std::nullopt;

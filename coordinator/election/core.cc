@@ -147,9 +147,9 @@ void Core::Impl::On(const RedisLost& event) {
   PayOwedPrepares(OwnStanding());
 }
 
-void Core::Impl::On(const RedisMute&) {
+void Core::Impl::On(const RedisMute& event) {
   redis_.OnMute();
-  redis_trouble_ = "no answer for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms";
+  redis_trouble_ = "mute for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms: " + event.detail;
   NoteLine(Note::Level::kWarning, "the local redis: " + redis_trouble_);
   if (role_ == Role::kLeading) Resign("its redis does not answer");
   if (role_ == Role::kPromoting) Release({}, "its redis does not answer", config_.beat_interval);

@@ -47,7 +47,9 @@ struct RedisLost {
   std::string detail;
 };
 // No answer to anything for redis_timeout, the connection still open.
-struct RedisMute {};
+struct RedisMute {
+  std::string detail = "no answer";
+};
 // What a CommandRedis came to. `status` was read after the command, on the same connection.
 struct RedisDone {
   CallId id = 0;

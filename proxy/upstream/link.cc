@@ -35,11 +35,8 @@ ssize_t Link::Read(char* buffer, size_t size) {
 }
 
 std::string Link::WhyItEnded() {
-  // A server that refuses our certificate says so, and closes, when we may have written already.
-  char buffer[kLeastRead];
-  if (stream_.tls() != nullptr && stream_.tls_failure().empty()) (void)!stream_.Read(buffer, sizeof buffer);
-  if (!stream_.tls_failure().empty()) return "TLS: " + std::string(stream_.tls_failure());
-  return "the server closed the connection";
+  const std::string failure = stream_.TlsFailureAtEnd();
+  return failure.empty() ? "the server closed the connection" : "TLS: " + failure;
 }
 
 ssize_t Link::Write(std::string_view bytes) { return Written(stream_.Write(bytes), bytes.size()); }

@@ -5,11 +5,13 @@ Method: each mistake once, on the real binaries; the whole of stderr (or the log
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 
 import scenario
 from localhive import addresses, dns, resp
+from localhive.certificates import Authority
 from localhive.process import wait_until
 
 _COORDINATOR = os.path.join(scenario.BINARIES, "hive-coordinator")
@@ -92,6 +94,12 @@ class Waits(scenario.Scenario):
 
     def assert_leads_soon(self, pod):
         wait_until(lambda: self.hive.leader() is pod, 10, f"{pod.ip} to lead")
+
+    def test_redis_that_speaks_no_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            files = Authority(folder).issue("member")
+            pod = self.one_coordinator(coordinator_flags=["--redis-tls", *files.flags("redis-tls"), "--redis-timeout=200ms"])
+            self.assert_status_says(pod, "the local redis: mute for 200 ms: no TLS with it: no answer to a handshake: does it speak TLS")
 
     def test_name_that_does_not_resolve(self):
         pod = self.one_coordinator(listed=False)
