@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
 import unittest
 
@@ -55,22 +54,13 @@ class OldRedis:
         return resp.ask(self.ip, addresses.REDIS_PORT, *words, password=self.password)
 
 
-class Writer:
+class Writer(scenario.Background):
     """Writes to one address, one key after the other, and remembers what was acknowledged and what was said instead."""
 
     def __init__(self, connect, name):
+        super().__init__()
         self.acknowledged, self.errors = [], []
         self._connect, self._name = connect, name
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
 
     def _run(self):
         number = 0

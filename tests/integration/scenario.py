@@ -111,13 +111,10 @@ class Scenario(unittest.TestCase):
         return wait_until(line, timeout, f"'{text}' in the log of {process.name}, which has:\n{process.log_tail(5)}")
 
 
-class MasterWatch:
-    """Looks at every redis all the time, and remembers who was seen as a master, and any two at once."""
+class Background:
+    """What runs beside a test, within `with`: _run(), on a thread of its own, until self._stop is set."""
 
-    def __init__(self, hive):
-        self.masters = set()
-        self.two_at_once = []
-        self._hive = hive
+    def __init__(self):
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -128,6 +125,19 @@ class MasterWatch:
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
+
+    def _run(self):
+        raise NotImplementedError
+
+
+class MasterWatch(Background):
+    """Looks at every redis all the time, and remembers who was seen as a master, and any two at once."""
+
+    def __init__(self, hive):
+        super().__init__()
+        self.masters = set()
+        self.two_at_once = []
+        self._hive = hive
 
     def _run(self):
         while not self._stop.is_set():

@@ -26,7 +26,7 @@ YIELDED = {"it does not follow", "it is leaving itself", "it has not heard its l
 
 
 def literals(text):
-    return [found for found in _LITERAL.findall(text)]
+    return _LITERAL.findall(text)
 
 
 def calls(pattern):

@@ -10,16 +10,13 @@
 #include <fstream>
 #include <memory>
 
+#include "common/net/openssl.h"
+
 namespace hive {
 namespace {
 
-struct Free {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
 template <typename T>
-using Owned = std::unique_ptr<T, Free>;
+using Owned = OwnedOpenssl<T>;
 
 constexpr std::chrono::seconds kAuthorityLives = std::chrono::hours(24);
 constexpr std::chrono::seconds kClockSkew = std::chrono::hours(1);
