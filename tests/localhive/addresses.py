@@ -61,8 +61,8 @@ class Block:
         for ip, port, kind in wanted:
             if not _free(ip, port, kind):
                 protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
-                raise Busy(f"port {port} ({protocol}) on {ip} is in use by {_user_of(port, protocol)}: stop it, and run this "
-                           "again.")
+                raise Busy(f"port {port} ({protocol}) on {ip} is in use by {_user_of(ip, port, protocol)}: stop it, and run "
+                           "this again.")
 
 
 # What `./hive up` and `./hive demo` use; apart, so that a demo can run beside a hive that is up.
@@ -93,11 +93,13 @@ def _free(ip, port, kind):
             raise
 
 
-def _user_of(port, protocol):
-    """Who has the port open, as far as /proc lets us see: other users' processes are hidden from all but root."""
+def _user_of(ip, port, protocol):
+    """Who has the port open at this address, or at all, as far as /proc lets us see: other users' processes are hidden from all
+    but root."""
     with open(f"/proc/net/{protocol}") as table:
         rows = [line.split() for line in table]
-    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}") and row[3] in ("0A", "07")}
+    taken = {f"{socket.inet_aton(address)[::-1].hex().upper()}:{port:04X}" for address in (ip, "0.0.0.0")}
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1] in taken and row[3] in ("0A", "07")}
     for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             if any(os.readlink(f"/proc/{pid}/fd/{fd}") in sockets for fd in os.listdir(f"/proc/{pid}/fd")):

@@ -4,6 +4,7 @@ Method: redises alone. One in the proxy's place takes the writes, one in the lea
 so writes that are lost are planted, and must be counted."""
 
 import socket
+import subprocess
 import time
 import unittest
 
@@ -61,6 +62,18 @@ class Addresses(unittest.TestCase):
         block.require_free(3)
         with socket.create_server((block.pod_ips[1], addresses.PROXY_PORT)):
             with self.assertRaisesRegex(addresses.Busy, rf"{addresses.PROXY_PORT} .*{block.pod_ips[1]}.*python"):
+                block.require_free(3)
+
+    def test_who_has_the_same_port_elsewhere_is_not_blamed(self):
+        block = addresses.claim_test_block()
+        self.addCleanup(block.release)
+        port = addresses.PROXY_PORT
+        redis = subprocess.Popen(["redis-server", "--bind", block.pod_ips[1], "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL)
+        self.addCleanup(redis.wait)
+        self.addCleanup(redis.kill)
+        with socket.create_server((block.pod_ips[5], port)):
+            wait_until(lambda: resp.ask(block.pod_ips[1], port, "PING"), 5, "redis")
+            with self.assertRaisesRegex(addresses.Busy, rf"{port} .*{block.pod_ips[1]}.*redis"):
                 block.require_free(3)
 
     def test_blocks_differ(self):
