@@ -57,6 +57,8 @@ PLANTED_FOR_RULES = [
     ("base/deployment.yaml", "          restartPolicy: Always\n", "", "ends, not a sidecar"),
     ("base/deployment.yaml", "emptyDir:\n            sizeLimit: 2Gi", "persistentVolumeClaim:\n            claimName: data", "no emptyDir"),
     ("base/kustomization.yaml", "newTag: 0.1.0", "newTag: 0.1.1", "the version is"),
+    ("base/kustomization.yaml", '    newTag: "7.2"', "    newTag: latest", "it wants a tag with a version"),
+    ("base/kustomization.yaml", '  - name: docker.io/library/redis\n    newTag: "7.2"\n', "", "redis's image is docker.io/library/redis"),
     ("base/kustomization.yaml", "  - services.yaml", "  - services.yaml\n  - account.yaml", "ServiceAccount"),
     ("base/services.yaml", "targetPort: 6380", "targetPort: 6379", "Service redis-hive leads to [6379]"),
     ("base/services.yaml", "  publishNotReadyAddresses: true\n", "", "publishNotReadyAddresses"),
@@ -147,6 +149,7 @@ class Rendered(Case):
             out.write(next(block for block in blocks if block.startswith("apiVersion: kustomize")))
         objects = render.build(folder)
         self.assertEqual(kubernetes_types.complaints({"guest": objects}, new_folder(self.folder)), {})
+        self.assertEqual(list(rules.unpinned(objects)), [])
         (pod,) = objects
         hive = rules.Objects(render.build(os.path.join(manifests, "base")))
         self.assertEqual(pod["metadata"]["labels"], hive.services["redis-hive-peers"]["selector"])
@@ -179,6 +182,12 @@ class Planted(Case):
         for i, (file, was, now, wanted) in enumerate(PLANTED_FOR_TYPES):
             with self.subTest(file=file, was=was, now=now):
                 self.assertTrue(any(wanted in line for line in said.get(f"plant{i}", [])), said.get(f"plant{i}"))
+
+    def test_an_image_that_is_not_pinned_is_found_in_the_guest(self):
+        manifests = copy_of_manifests(self.folder)
+        replace(os.path.join(manifests, "guest", "kustomization.yaml"), "newTag: 1.8.0.3", "newName: docker.io/alpine/socat")
+        said = list(rules.unpinned(render.build(os.path.join(manifests, "guest"))))
+        self.assertEqual(said, ["forwarder's image is docker.io/alpine/socat: it wants a tag with a version"])
 
     def test_kustomize_refuses_it(self):
         for file, was, now in (("components/write-acks/kustomization.yaml", "name: redis-hive", "name: redis-hives"),
@@ -274,15 +283,19 @@ def copy_of_manifests(parent, name=None):
     return shutil.copytree(render.MANIFESTS, os.path.join(folder, "manifests"))
 
 
+def replace(path, was, now):
+    """In the file, where it stands first."""
+    with open(path) as source:
+        text = source.read()
+    assert was in text, f"{path} does not have {was!r}"
+    with open(path, "w") as out:
+        out.write(text.replace(was, now, 1))
+
+
 def planted(parent, file, was, now):
     """A rendering with one mistake, and the components that are in it: the one in whose folder the mistake was made, if any."""
     manifests = copy_of_manifests(parent)
-    path = os.path.join(manifests, file)
-    with open(path) as source:
-        text = source.read()
-    assert was in text, f"{file} does not have {was!r}"
-    with open(path, "w") as out:
-        out.write(text.replace(was, now, 1))
+    replace(os.path.join(manifests, file), was, now)
     with open(os.path.join(manifests, "base", "account.yaml"), "w") as out:  # for a plant that lists it
         out.write("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: redis-hive}\n")
     folder, component = file.split("/")[:2]

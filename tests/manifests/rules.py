@@ -85,7 +85,18 @@ def containers(it):
             yield f"{container['name']} runs {container.get('command')}, not {program}"
 
 
+def unpinned(objects):
+    """Every image says which one it is, by a version or a digest: a pod that is replaced runs what the others run."""
+    for thing in objects:
+        for container in _containers(thing):
+            name, _, digest = container["image"].partition("@")
+            tag = name.rpartition("/")[2].partition(":")[2]
+            if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest) and not re.search(r"\d", tag):
+                yield f"{container['name']}'s image is {container['image']}: it wants a tag with a version"
+
+
 def images(it):
+    yield from unpinned(it.objects)
     ours = {container["image"] for container, _ in it.ours()}
     version = binaries.version()
     if len(ours) != 1:
@@ -312,6 +323,13 @@ RULES = (kinds, containers, images, settings, ports, probes, selectors, confinem
 def complaints(objects, components=()):
     it = Objects(objects, components)
     return [f"{rule.__name__}: {what}" for rule in RULES for what in rule(it)]
+
+
+def _containers(thing):
+    """Of a Pod, or of anything with a template of one."""
+    spec = thing.get("spec", {})
+    pod = spec.get("template", {}).get("spec", {}) if thing["kind"] != "Pod" else spec
+    return pod.get("initContainers", []) + pod.get("containers", [])
 
 
 def _flag(variable):
