@@ -74,6 +74,7 @@ election::Config ConfigOf(const Options& options, const std::string& own_ip) {
   config.coordinator = {own_ip, options.listen.port};
   config.redis = {own_ip, static_cast<uint16_t>(options.redis_announce_port)};
   config.seed = DrawRandom();
+  config.version = Version();
   config.beat_interval = options.beat_interval;
   config.leader_timeout = options.leader_timeout;
   config.election_window = options.election_window;
@@ -134,7 +135,7 @@ int RunMember(const Options& options, const DiscoveryOptions& discovery_options,
   config.memory = state_file.Load();
 
   EventInbox inbox;
-  const election::Header header{config.hive, config.self, config.coordinator, 0};
+  const election::Header header{config.hive, config.self, config.coordinator, 0, config.version};
   PeerGuard guard(secrets, config.self, config.coordinator);
   PeerService peer_service(header, inbox, guard);
   WatchService watch_service({config.hive, config.beat_interval, WatchService::LeaseOf(config.leader_timeout)}, guard);

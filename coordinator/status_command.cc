@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -64,7 +65,31 @@ std::string RedisWord(const v1::GetStateResponse& state, const v1::MemberState& 
   return member.standing().empty() ? "empty" : "not linked";
 }
 
-Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) {
+constexpr char kVersionUnknown[] = "unknown";
+
+// Version -> how many members run it, in a hive of several; empty where they are all the same. Those that are gone do
+// not count. A coordinator that does not say its own among its members' is older than that field: it knows none.
+std::map<std::string, int> DifferentVersions(const v1::GetStateResponse& state) {
+  std::map<std::string, int> found;
+  for (const v1::MemberState& member : state.members()) {
+    if (member.identity().incarnation() == 0 || member.gone()) continue;
+    if (member.identity().incarnation() == state.self().incarnation() && member.version().empty()) return {};
+    ++found[member.version().empty() ? kVersionUnknown : member.version()];
+  }
+  if (found.size() < 2) found.clear();
+  return found;
+}
+
+std::string FormatVersions(const std::map<std::string, int>& versions) {
+  std::string text;
+  for (const auto& [version, members] : versions) {
+    text += (text.empty() ? "versions differ: " : ", ") + version + " (" + std::to_string(members) + ")";
+  }
+  return text + "\n";
+}
+
+// `versions`: with the column of that name.
+Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member, bool versions) {
   const bool known = member.identity().incarnation() != 0;
   const bool self = known && member.identity().incarnation() == state.self().incarnation();
   std::string notes;
@@ -79,7 +104,7 @@ Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) 
   if (const int64_t ahead = member.clock_ahead_ms(); ahead != 0) {
     notes += "clock " + Span(static_cast<uint64_t>(std::abs(ahead))) + (ahead > 0 ? " ahead " : " behind ");
   }
-  return {member.coordinator().ip() + (self ? " *" : ""),
+  Row row{member.coordinator().ip() + (self ? " *" : ""),
           known ? Word(v1::Role_Name(member.role()), "ROLE_") : "never met",
           RedisWord(state, member),
           known ? std::to_string(member.standing().offset()) : "-",
@@ -87,8 +112,10 @@ Row MemberRow(const v1::GetStateResponse& state, const v1::MemberState& member) 
           known ? std::to_string(member.standing().keys()) : "-",
           self                        ? "-"
           : member.has_heard_ago_ms() ? Span(member.heard_ago_ms()) + " ago"
-                                      : "never",
-          notes};
+                                      : "never"};
+  if (versions) row.push_back(!known ? "-" : member.version().empty() ? kVersionUnknown : member.version());
+  row.push_back(notes);
+  return row;
 }
 
 // What it prints for JSON: all fields, by their JSON names.
@@ -161,8 +188,11 @@ std::string FormatState(const v1::GetStateResponse& state) {
             " in " + ToString(Millis(static_cast<int64_t>(last.took_ms()))) + ", " + std::to_string(last.stood_size()) +
             " stood\n";
   }
-  std::vector<Row> rows{{"MEMBER", "ROLE", "REDIS", "OFFSET", "LAG", "KEYS", "HEARD", ""}};
-  for (const v1::MemberState& member : state.members()) rows.push_back(MemberRow(state, member));
+  const std::map<std::string, int> versions = DifferentVersions(state);
+  if (!versions.empty()) text += FormatVersions(versions);
+  std::vector<Row> rows{{"MEMBER", "ROLE", "REDIS", "OFFSET", "LAG", "KEYS", "HEARD"}};
+  if (!versions.empty()) rows.front().push_back("VERSION");
+  for (const v1::MemberState& member : state.members()) rows.push_back(MemberRow(state, member, !versions.empty()));
   return text + "\n" + FormatTable(rows);
 }
 

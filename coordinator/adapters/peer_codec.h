@@ -18,6 +18,8 @@ namespace hive::coordinator {
 inline constexpr int kMaxListed = 1000;
 // Bytes of a hive's name: a DNS name's.
 inline constexpr size_t kMaxHiveName = 253;
+// Characters of a version.
+inline constexpr size_t kMaxVersion = 64;
 // Bytes of a line for people (a refusal's reason, what a handover came to); longer ones are cut.
 inline constexpr size_t kMaxReason = 1000;
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -132,12 +133,20 @@ class Reader {
   // A line for people.
   static std::string Line(const std::string& from) { return from.substr(0, kMaxReason); }
 
+  // It is shown on people's terminals.
+  std::string Version(const std::string& from, const char* field) {
+    const bool printable = std::all_of(from.begin(), from.end(), [](unsigned char c) { return c > ' ' && c < 0x7f; });
+    Require(printable && from.size() <= kMaxVersion, field, "is no version");
+    return from;
+  }
+
   election::Header Header(const v1::Header& from) {
     Require(!from.hive().empty() && from.hive().size() <= kMaxHiveName, "header.hive", "is missing or too long");
     return {.hive = from.hive(),
             .self = Identity(true, from.self(), "header.self"),
             .coordinator = Address(from.has_coordinator(), from.coordinator(), "header.coordinator"),
-            .highest_term = Term(from.highest_term(), "header.highest_term")};
+            .highest_term = Term(from.highest_term(), "header.highest_term"),
+            .version = Version(from.version(), "header.version")};
   }
 
   election::LeaderKey LeaderKey(const v1::LeaderKey& from) {
@@ -173,7 +182,8 @@ class Reader {
             .will = Will(from.will()),
             .standing = Standing(from.standing()),
             .link_up = from.link_up(),
-            .heard_ago = Span(from.heard_ago_ns(), "members.heard_ago_ns")};
+            .heard_ago = Span(from.heard_ago_ns(), "members.heard_ago_ns"),
+            .version = Version(from.version(), "members.version")};
   }
 
  private:

@@ -103,6 +103,7 @@ void Encode(const election::Header& from, v1::Header* to) {
   Encode(from.self, to->mutable_self());
   Encode(from.coordinator, to->mutable_coordinator());
   to->set_highest_term(from.highest_term);
+  to->set_version(from.version);
 }
 
 v1::Role Encode(election::Role role) { return EncodeEnum<v1::Role>(role); }
@@ -136,6 +137,7 @@ void Encode(const election::MemberView& from, v1::MemberView* to) {
   to->set_link_up(from.link_up);
   to->set_heard_ago_ns(Nanos(from.heard_ago));
   EncodeWill(from.will, to);
+  to->set_version(from.version);
 }
 
 void Encode(const election::GreetRequest& from, v1::GreetRequest* to) {

@@ -71,6 +71,7 @@ void DescribeMember(const election::State& state, const election::MemberState& m
   to->set_rejects(member.rejects);
   to->set_leads(leads);
   to->set_clock_ahead_ms(ToMillis(member.clock_ahead));
+  to->set_version(member.version);
   if (member.will != election::Will{}) Encode(member.will, to->mutable_will());
   if (member.heard_ago >= Duration(0) && member.identity != state.self) {
     to->set_heard_ago_ms(Millis64(member.heard_ago));

@@ -47,7 +47,9 @@ std::string Core::Impl::WhyRefused(const Header& header, bool asked, RefusedFor&
 
 Peer* Core::Impl::Meet(const Header& header, std::optional<Instant> asked_at) {
   Peer* peer = MeetIdentity(header.self, header.coordinator, asked_at);
-  if (peer != nullptr) highest_term_ = std::max(highest_term_, header.highest_term);
+  if (peer == nullptr) return nullptr;
+  highest_term_ = std::max(highest_term_, header.highest_term);
+  peer->version = header.version;
   return peer;
 }
 
@@ -69,6 +71,7 @@ Peer* Core::Impl::MeetIdentity(const Identity& identity, const Endpoint& coordin
     if (peer->former.size() > kFormerRemembered) peer->former.pop_front();
     peer->identity = identity;
     peer->report = {};
+    peer->version.clear();
     peer->link_up = false;
     peer->proof.reset();
     peer->answered.reset();
@@ -149,6 +152,7 @@ void Core::Impl::HearOfMembers(const std::vector<MemberView>& members, Instant a
     peer->report.standing = member.standing;
     peer->report.will = member.will;
     peer->link_up = member.link_up;
+    if (!member.version.empty()) peer->version = member.version;  // a leader of an older version does not pass it on
     const Instant heard = as_of - member.heard_ago;
     peer->heard = std::max(peer->heard.value_or(Instant{}), heard);
     peer->answered = std::max(peer->answered.value_or(Instant{}), heard);

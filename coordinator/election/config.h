@@ -18,6 +18,7 @@ struct Config {
   Endpoint coordinator;  // this member's, on the advertised IP
   Endpoint redis;        // this member's, as others reach it
   uint64_t seed = 0;     // for dataset origins
+  std::string version;   // of this binary, as others are told
 
   Duration beat_interval = Millis(100);
   Duration leader_timeout = Seconds(1);

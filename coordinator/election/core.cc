@@ -334,7 +334,9 @@ void Core::Impl::CompareClocks(Peer& peer, WallMicros theirs, Duration before) {
                                                   " this member's: keys expire by the clock of whoever leads");
 }
 
-Header Core::Impl::MakeHeader() const { return {config_.hive, config_.self, config_.coordinator, highest_term_}; }
+Header Core::Impl::MakeHeader() const {
+  return {config_.hive, config_.self, config_.coordinator, highest_term_, config_.version};
+}
 
 Standing Core::Impl::OwnStanding() const {
   Standing standing = redis_.standing(lineage_);

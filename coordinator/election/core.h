@@ -30,6 +30,7 @@ struct MemberState {
   Duration heard_ago{-1};   // negative = never
   Duration round_trip{-1};  // of the newest beat and the report that echoed it; negative = it does not follow this one
   Duration clock_ahead{0};  // its wall clock, of this member's; 0 = about the same, or not known
+  std::string version{};    // of its binary; empty = not known
 };
 struct LastElection {
   Evidence evidence = Evidence::kLeaderless;

@@ -154,6 +154,7 @@ class Core::Impl {
     StreamId stream = 0;
     Identity identity;
     Endpoint coordinator;
+    std::string version;
     uint64_t sequence = 0;  // newest of its reports
     Will will;
     Standing standing;

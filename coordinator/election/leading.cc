@@ -128,11 +128,12 @@ void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& 
   beat.dataset = CurrentDataset();
   beat.lineage = lineage_;
   beat.offset = redis_.status().offset;
-  beat.members.push_back({config_.self, config_.coordinator, OwnWill(), OwnStanding(), redis_.up(), Duration{0}});
+  beat.members.push_back(
+      {config_.self, config_.coordinator, OwnWill(), OwnStanding(), redis_.up(), Duration{0}, config_.version});
   for (const auto& [id, other] : leading_->followers) {
     if (other.identity.empty()) continue;
-    beat.members.push_back(
-        {other.identity, other.coordinator, other.will, other.standing, other.link_up, now_ - other.heard});
+    beat.members.push_back({other.identity, other.coordinator, other.will, other.standing, other.link_up,
+                            now_ - other.heard, other.version});
   }
   out_.push_back(SendBeat{follower.stream, std::move(beat)});
 }
@@ -179,6 +180,7 @@ void Core::Impl::On(const ReportReceived& event) {
   }
   follower.identity = report.header.self;
   follower.coordinator = report.header.coordinator;
+  follower.version = report.header.version;
   if (report.sequence > follower.sequence) follower.sequence = report.sequence;
   follower.standing = report.standing;
   follower.link_up = report.link_up;

@@ -97,6 +97,7 @@ struct Header {
   Identity self;          // who speaks
   Endpoint coordinator;   // where the speaker's coordinator listens
   Term highest_term = 0;  // the highest term the speaker has seen
+  std::string version{};  // of the speaker's binary, for people; empty = it does not say
 
   friend bool operator==(const Header&, const Header&) = default;
 };
@@ -318,6 +319,7 @@ struct MemberView {
   Standing standing;
   bool link_up = false;
   Duration heard_ago{0};
+  std::string version{};  // as its Header has it
 
   friend bool operator==(const MemberView&, const MemberView&) = default;
 };

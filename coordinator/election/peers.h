@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "coordinator/election/events.h"
@@ -35,6 +36,7 @@ struct Peer {
   bool stranger() const { return !listed && !met(); }
 
   MemberReport report;   // its newest
+  std::string version;   // of its binary; empty = not known
   bool link_up = false;  // its redis replicates our leader (from beats)
   // How far its wall clock is ahead of ours; 0 = about the same, or not known.
   Duration clock_ahead{0};

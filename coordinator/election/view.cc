@@ -103,6 +103,7 @@ State Core::Impl::GetState(Instant now) const {
   state.waiting_for = WaitingFor();
   state.members.push_back({config_.coordinator, config_.self, role_, state.standing, OwnWill(), state.view.in_sync,
                            peers_.self_listed(), false, false, Duration{0}});
+  state.members.back().version = config_.version;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.stranger()) continue;
     MemberState member{endpoint,         peer.identity,
@@ -113,6 +114,7 @@ State Core::Impl::GetState(Instant now) const {
     const Claim& leader = state.view.claim;
     if (!leader.empty() && peer.identity == leader.leader) member.role = Role::kLeading;
     member.clock_ahead = peer.clock_ahead;
+    member.version = peer.version;
     state.members.push_back(std::move(member));
   }
   if (!leading_) return state;

@@ -3,6 +3,7 @@
 Method: the real binaries, and the same ones as a newer version may be, whose messages all have a field more (tests/newer/)."""
 
 import os
+import subprocess
 import time
 
 import scenario
@@ -11,6 +12,8 @@ from localhive.load import WriteLoad
 from localhive.process import wait_until
 
 _NEWER = os.path.join(scenario.BINARIES, "newer")
+HIVE_VERSION = subprocess.run([os.path.join(scenario.BINARIES, "hive-coordinator"), "--version"], capture_output=True, text=True,
+                              check=True).stdout.split()[-1]
 
 
 class MixedVersions(scenario.Scenario):
@@ -26,6 +29,17 @@ class MixedVersions(scenario.Scenario):
         self.assertTrue(pod.proxy.ended_within(8))
         self.hive.remove_pod(pod)
         self.hive.wait_settled()
+
+    def assert_each_knows_the_versions_of_all(self):
+        wanted = {pod.ip: "99.0.0" if pod.binaries == _NEWER else HIVE_VERSION for pod in self.hive.pods}
+
+        def known():
+            said = [{m["coordinator"]["ip"]: m["version"] for m in pod.status()["members"] if not m["gone"]} for pod in self.hive.pods]
+            return all(versions == wanted for versions in said) or None
+        wait_until(known, 5, f"each member to know who runs what: {wanted}")
+        for pod in self.hive.pods:
+            table = pod.coordinator_command("status", f"--target={pod.ip}:{addresses.COORDINATOR_PORT}").stdout
+            self.assertEqual("versions differ: " in table, len(set(wanted.values())) > 1, table)
 
     def test_rolling_update_to_a_newer_version_and_back(self):
         leader = self.start_hive(2, proxy_flags=["--drain-timeout=2s"])
@@ -50,12 +64,15 @@ class MixedVersions(scenario.Scenario):
         self.hive.start(2)
         self.hive.binaries = scenario.BINARIES
         self.hive.add_pod()
+        self.hive.wait_writable(20)
+        self.assert_each_knows_the_versions_of_all()
         for _ in range(2):
             leader = self.hive.wait_writable(20)
             leader.kill()
             wait_until(lambda: self.hive.leader() not in (None, leader), 10, "another leader")
             self.hive.remove_pod(leader)
         self.hive.wait_writable()
+        self.assert_each_knows_the_versions_of_all()
         for pod in self.hive.pods:
             self.assertNotIn("malformed", str(pod.status().get("refused")))
 

@@ -84,7 +84,7 @@ class Pod:
         self.where = where
         self.folder = folder
         self.state_dir = os.path.join(folder, "state")
-        self._binaries = binaries
+        self.binaries = binaries
         self._command_flags = command_flags
         os.makedirs(self.state_dir, exist_ok=True)
         listen = f"{ip}:" if where is HERE else ""  # a pod in a network of its own listens on all addresses, as in a cluster
@@ -167,5 +167,5 @@ class Pod:
     def coordinator_command(self, *words):
         """`hive-coordinator WORD...` run where the pod is: a subprocess.CompletedProcess."""
         with self.where.inside():
-            return subprocess.run([os.path.join(self._binaries, "hive-coordinator"), *words, *self._command_flags],
+            return subprocess.run([os.path.join(self.binaries, "hive-coordinator"), *words, *self._command_flags],
                                   capture_output=True, text=True, timeout=10, check=False)

@@ -9,7 +9,7 @@ namespace {
 
 using namespace election;  // NOLINT: messages
 
-const Header kHeader{"hive", {"10.0.0.1", 77}, {"10.0.0.1", 7400}, 9};
+const Header kHeader{"hive", {"10.0.0.1", 77}, {"10.0.0.1", 7400}, 9, "0.1.0"};
 const Claim kClaim{5, 1'700'000'000'000'000, {"fd00::2", 78}, {"fd00::2", 7400}, {"fd00::2", 6379}};
 const Standing kStanding{true, false, 4, 123456, 17};
 const Dataset kDataset{0xfeedfeedfeedfeed, Seconds(12)};
@@ -154,18 +154,19 @@ TEST(PeerCodec, ReportAndBeat) {
   EXPECT_TRUE(ThroughTheWire<v1::FollowRequest>(FollowerReport{.header = kHeader}).introduces.empty());
 
   for (const auto state : {LeaderState::kOpen, LeaderState::kResigned, LeaderState::kYielded}) {
-    const Beat beat{.header = kHeader,
-                    .number = 1,
-                    .echoed_sequence = 2,
-                    .state = state,
-                    .write_state = WriteState::kFenced,
-                    .claim = kClaim,
-                    .successor = kClaim,
-                    .dataset = kDataset,
-                    .lineage = kLineage,
-                    .offset = 99,
-                    .members = {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, {true, true}, kStanding, true, Millis(3)}},
-                    .wall = 5};
+    const Beat beat{
+        .header = kHeader,
+        .number = 1,
+        .echoed_sequence = 2,
+        .state = state,
+        .write_state = WriteState::kFenced,
+        .claim = kClaim,
+        .successor = kClaim,
+        .dataset = kDataset,
+        .lineage = kLineage,
+        .offset = 99,
+        .members = {{{"10.0.0.3", 7}, {"10.0.0.3", 7400}, {true, true}, kStanding, true, Millis(3), "0.2.0"}},
+        .wall = 5};
     const Beat copy = ThroughTheWire<v1::FollowResponse>(beat);
     EXPECT_EQ(copy.header, beat.header);
     EXPECT_EQ(copy.number, beat.number);
@@ -197,6 +198,10 @@ TEST(PeerCodec, RefusesTheAbsurd) {
   EXPECT_EQ(FaultOf([](auto& w) { w.clear_header(); }), "header.hive is missing or too long");
   EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->set_hive(std::string(254, 'x')); }),
             "header.hive is missing or too long");
+  EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->set_version("1\x1b[2J"); }), "header.version is no version");
+  EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->set_version(std::string(65, '1')); }),
+            "header.version is no version");
+  EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->clear_version(); }), "");  // an older member
   EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->mutable_self()->set_incarnation(0); }),
             "header.self has no incarnation");
   EXPECT_EQ(FaultOf([](auto& w) { w.mutable_header()->mutable_self()->set_ip("300.1.1.1"); }),

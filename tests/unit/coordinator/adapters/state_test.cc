@@ -131,6 +131,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   state.members.resize(2);
   state.members[1].will = {true, true};
   state.members[1].clock_ahead = Seconds(-7200);
+  state.members[1].version = "0.1.0";
   said = Describe("hive", snapshot);
   AddRefused("malformed", 40, &said);  // the edge's
   EXPECT_EQ(said.write_state(), v1::WRITE_STATE_FENCED);
@@ -148,6 +149,7 @@ TEST(Describe, SaysWhatIsNotAsItShouldBe) {
   EXPECT_TRUE(said.redis().fenced());
   EXPECT_EQ(said.redis().trouble(), "connection refused");
   EXPECT_EQ(said.members(1).clock_ahead_ms(), -7'200'000);
+  EXPECT_EQ(said.members(1).version(), "0.1.0");
   ASSERT_EQ(said.refused_size(), 2);  // one entry for each reason, whoever refused
   EXPECT_EQ(said.refused(0).count(), 5u);
   EXPECT_EQ(said.refused(1).reason(), "malformed");

@@ -7,11 +7,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
 #include "hive/v1/hive.pb.h"
 
 namespace hive::coordinator {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -127,6 +132,59 @@ TEST(FormatState, NotesOfAMember) {
   EXPECT_THAT(FormatState(state), HasSubstr("not listed clock 5h ahead"));
   member->set_clock_ahead_ms(-61'000);
   EXPECT_THAT(FormatState(state), HasSubstr("not listed clock 1m1s behind"));
+}
+
+// Lines of the table, its heading first.
+std::vector<std::string> Table(const std::string& text) {
+  std::vector<std::string> lines = absl::StrSplit(text.substr(text.find("\n\n") + 2), '\n', absl::SkipEmpty());
+  return lines;
+}
+
+TEST(FormatState, VersionsAreNamedWhileTheyDiffer) {
+  v1::GetStateResponse state = Well();
+  for (v1::MemberState& member : *state.mutable_members()) member.set_version("0.1.0");
+  EXPECT_THAT(FormatState(state), Not(HasSubstr("0.1.0")));
+
+  AddMember(state, "10.0.0.3", v1::ROLE_FOLLOWING)->set_version("0.2.0");
+  AddMember(state, "10.0.0.4", v1::ROLE_FOLLOWING);  // of a version that does not say
+  v1::MemberState* never_met = AddMember(state, "10.0.0.5", v1::ROLE_UNSPECIFIED);
+  never_met->mutable_identity()->set_incarnation(0);
+  const std::string text = FormatState(state);
+  EXPECT_THAT(text, HasSubstr("\nversions differ: 0.1.0 (2), 0.2.0 (1), unknown (1)\n"));
+  const std::vector<std::string> table = Table(text);
+  ASSERT_EQ(table.size(), 6u);
+  EXPECT_THAT(table[0], EndsWith("  HEARD     VERSION"));
+  EXPECT_THAT(table[2], EndsWith("  0.1.0"));
+  EXPECT_THAT(table[3], EndsWith("  0.2.0"));
+  EXPECT_THAT(table[4], EndsWith("  unknown"));
+  EXPECT_THAT(table[5], EndsWith("  -"));
+}
+
+TEST(FormatState, WhoIsGoneHasNoSayInWhetherVersionsDiffer) {
+  v1::GetStateResponse state = Well();
+  for (v1::MemberState& member : *state.mutable_members()) member.set_version("0.2.0");
+  state.mutable_members(1)->set_version("0.1.0");
+  state.mutable_members(1)->set_gone(true);
+  EXPECT_THAT(FormatState(state), Not(HasSubstr("0.2.0")));
+}
+
+TEST(FormatState, ACoordinatorThatKnowsNoVersionsIsNotReadAsIfTheyDiffered) {
+  v1::GetStateResponse state = Well();
+  state.set_version("0.1.0");
+  EXPECT_THAT(FormatState(state), Not(HasSubstr("ersion")));
+}
+
+TEST(FormatState, TheTableFitsAHundredColumns) {
+  v1::GetStateResponse state = Well();
+  state.mutable_members(0)->set_version("0.10.0");
+  v1::MemberState* member = AddMember(state, "255.255.255.255", v1::ROLE_PROMOTING);
+  member->set_link_up(false);
+  member->mutable_standing()->set_available(true);
+  member->mutable_standing()->set_offset(999'999'999'999);
+  member->mutable_standing()->set_keys(99'999'999);
+  member->set_lag_bytes(999'999'999);
+  member->set_heard_ago_ms(999);
+  for (const std::string& line : Table(FormatState(state))) EXPECT_LE(line.size(), 100u) << line;
 }
 
 }  // namespace
