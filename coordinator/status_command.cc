@@ -154,6 +154,9 @@ std::string FormatTrouble(const v1::GetStateResponse& state) {
   if (state.in_doubt()) text += "in doubt: it hears too few of the others, and may itself be the one that is cut off\n";
   const std::string& trouble = state.redis().trouble();
   if (!trouble.empty()) text += "its redis cannot be used: " + trouble + "\n";
+  if (const uint64_t unlinked = state.redis().unlinked_ms(); unlinked > 0) {
+    text += "its redis gets no link to the leader's: for " + Span(unlinked) + ", its own log says why\n";
+  }
   for (const v1::RefusedCommand& refused : state.redis().refused_commands()) {
     text += "its redis refuses " + refused.command() + ": " + refused.error() + "\n";
   }

@@ -26,4 +26,10 @@ absl::StatusOr<std::string> ReadRedisPassword(const std::string& file) {
   return password;
 }
 
+std::string WithoutArguments(std::string error) {
+  const size_t repeated = error.find(", with args beginning with");
+  if (repeated != std::string::npos) error.resize(repeated);
+  return error;
+}
+
 }  // namespace hive

@@ -18,4 +18,8 @@ inline constexpr size_t kMaxPasswordBytes = 4096;
 // say what is wrong with it.
 absl::StatusOr<std::string> ReadRedisPassword(const std::string& file);
 
+// An error of redis, as people may be told it: where it does not know a command it repeats the arguments, and of AUTH
+// and CONFIG SET masterauth one is the password.
+std::string WithoutArguments(std::string error);
+
 }  // namespace hive

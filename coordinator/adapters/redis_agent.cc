@@ -146,9 +146,7 @@ std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
   }
   const AuthOutcome auth = Authenticate(connection_, {options_.user, *password}, options_.redis_timeout);
   authenticated_ = !password->empty() && !auth.needless && !auth.error;
-  if (auth.no_answer) {
-    return NoAnswer("no answer to AUTH");
-  }
+  if (auth.no_answer) return NoAnswer("AUTH");
   if (auth.error) {
     connection_.Close();
     return Trouble{.detail = Clause(*auth.error) + std::string(kPasswordAdvice), .password = true};
@@ -159,16 +157,23 @@ std::optional<RedisAgent::Trouble> RedisAgent::Connect() {
 // INFO -> status_. On trouble the connection is closed.
 std::optional<RedisAgent::Trouble> RedisAgent::ReadStatus() {
   const std::optional<RedisReply> reply = connection_.Execute(InfoCommand(status_.version), options_.redis_timeout);
-  if (reply) return TakeStatus(*reply);
-  const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
-  return NoAnswer(mute ? "no answer to INFO" : "it closed the connection");
+  return reply ? TakeStatus(*reply) : NoAnswer("INFO");
 }
 
-// The connection has just been closed for want of an answer.
-RedisAgent::Trouble RedisAgent::NoAnswer(const std::string& detail) const {
+// The connection has just been closed for want of an answer to `command`. A redis that expects TLS hangs up on anything
+// else, without a word.
+RedisAgent::Trouble RedisAgent::NoAnswer(const std::string& command) const {
   const bool mute = connection_.failure() == RedisConnection::Failure::kTimeout;
-  const std::string& tls = connection_.tls_failure();
-  return {.detail = tls.empty() ? detail : "no TLS with it: " + tls, .closed = !mute, .mute = mute};
+  Trouble trouble{.detail = "no answer to " + command, .closed = !mute, .mute = mute};
+  if (const std::string& tls = connection_.tls_failure(); !tls.empty()) {
+    trouble.detail = "no TLS with it: " + tls;
+  } else if (!mute) {
+    trouble.detail = "it closed the connection";
+    if (!options_.tls && !connection_.has_answered()) {
+      trouble.detail += " before it had answered anything: does it speak TLS on this port? Then set --redis-tls";
+    }
+  }
+  return trouble;
 }
 
 // The same, of an answer that has come.
@@ -189,22 +194,38 @@ std::optional<RedisAgent::Trouble> RedisAgent::TakeStatus(const RedisReply& info
     options_.on_fatal("redis at " + Name() + " is version " + status_.version +
                       ": a hive needs 5.0 or newer; run a newer redis-server");
   }
-  if (configured_run_ != status_.run_id) ConfigureNewRun();
+  if (configured_run_ != status_.run_id && ReadMonotonicClock() >= next_configuring_) ConfigureNewRun();
   return std::nullopt;
 }
 
+// What is refused is tried again: a user's rights may be corrected while we wait.
 void RedisAgent::ConfigureNewRun() {
-  configured_run_ = status_.run_id;
-  if (!authenticated_) return;
-  const std::string password = options_.password().value_or("");
-  std::vector<std::vector<std::string>> settings{{"CONFIG", "SET", "masterauth", password}};
-  if (!options_.user.empty()) settings.push_back({"CONFIG", "SET", "masteruser", options_.user});
+  std::vector<std::vector<std::string>> settings;
+  if (authenticated_) {
+    settings.push_back({"CONFIG", "SET", "masterauth", options_.password().value_or("")});
+    if (!options_.user.empty()) settings.push_back({"CONFIG", "SET", "masteruser", options_.user});
+  } else {
+    for (const auto& [command, error] : refused_settings_) TellSetting(command, "");  // not wanted any more
+  }
+  bool all_set = true;
   for (const auto& setting : settings) {
     const auto reply = connection_.Execute(setting, options_.redis_timeout);
-    if (!reply || !reply->is_error()) continue;
-    LogWarning(kLog, "redis does not let us set what it needs to replicate a leader that has a password",
-               {{"redis", Name()}, {"setting", setting[2]}, {"error", reply->text}});
+    if (!reply) return;  // the next connection's affair
+    TellSetting("CONFIG SET " + setting[2], reply->is_error() ? reply->text : "");
+    all_set = all_set && !reply->is_error();
   }
+  if (all_set) configured_run_ = status_.run_id;
+  next_configuring_ = ReadMonotonicClock() + (all_set ? Duration(0) : kPasswordRetry);
+}
+
+void RedisAgent::TellSetting(const std::string& command, const std::string& error) {
+  std::string& told = refused_settings_[command];
+  if (told == error) return;
+  told = error;
+  inbox_.Post(election::RedisRefuses{command, error});
+  if (error.empty()) return;
+  LogWarning(kLog, "redis does not let us set what it needs to replicate a leader that has a password",
+             {{"redis", Name()}, {"refused", command}, {"error", error}});
 }
 
 // ------------------------------------------------------------------------------------------------- what is told

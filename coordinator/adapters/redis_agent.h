@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -58,7 +59,7 @@ class RedisAgent final : public RedisPort {
   // ...and longer once it has not come back for so many attempts, 1 s.
   static constexpr int kShortRetries = 50;
   static constexpr Duration kLongRetry = Millis(100);
-  // After a wrong password.
+  // After a wrong password, or a refusal to take it as masterauth.
   static constexpr Duration kPasswordRetry = Seconds(1);
   // A redis that accepts and closes again may be in the middle of ending: asked again so often before it counts as
   // lost.
@@ -89,13 +90,14 @@ class RedisAgent final : public RedisPort {
   bool Reconnect();
   std::optional<Trouble> Connect();
   std::optional<Trouble> ReadStatus();
-  Trouble NoAnswer(const std::string& detail) const;
+  Trouble NoAnswer(const std::string& command) const;
   std::optional<Trouble> TakeStatus(const RedisReply& info);
   void TellLost(const Trouble& trouble);
   void TellMute(const std::string& detail);
   void TellBack();
   void ReportStatus();
   void ConfigureNewRun();
+  void TellSetting(const std::string& command, const std::string& error);
   Duration RetryDelay(const Trouble& trouble);
 
   std::vector<election::CommandRedis> TakeCommands();
@@ -118,8 +120,10 @@ class RedisAgent final : public RedisPort {
   RedisConnection connection_;
   replication::RedisStatus status_;  // the newest
   std::string configured_run_;       // that knows masterauth
-  std::string greeted_run_;          // that the log has been told of
-  bool authenticated_ = false;       // with a password that redis wanted
+  Instant next_configuring_;
+  std::map<std::string, std::string> refused_settings_;  // command -> redis's error, as told; empty where it obeys
+  std::string greeted_run_;                              // that the log has been told of
+  bool authenticated_ = false;                           // with a password that redis wanted
   bool lost_told_ = false;
   bool mute_told_ = false;
   bool fatal_told_ = false;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/app/redis_password.h"
 #include "common/net/clock.h"
 
 namespace hive::coordinator {
@@ -25,7 +26,7 @@ RedisReply Copy(const redisReply& from) {
       break;
     case REDIS_REPLY_ERROR:
       to.kind = RedisReply::Kind::kError;
-      to.text.assign(from.str, static_cast<size_t>(from.len));
+      to.text = WithoutArguments({from.str, static_cast<size_t>(from.len)});
       break;
     case REDIS_REPLY_INTEGER:
       to.kind = RedisReply::Kind::kInteger;
@@ -53,6 +54,7 @@ std::string Spell(const std::vector<std::string>& command) {
 TcpOutcome RedisConnection::Connect(const Endpoint& to, Duration window) {
   Close();
   tls_failure_.clear();
+  has_answered_ = false;
   Fd socket;
   const TcpOutcome outcome = ConnectWithin(to, window, interrupt_, &socket);
   if (outcome != TcpOutcome::kConnected) return outcome;
@@ -165,6 +167,7 @@ std::optional<std::vector<RedisReply>> RedisConnection::ExecuteAll(
     if (raw != nullptr) {
       const std::unique_ptr<redisReply, FreeReply> reply(static_cast<redisReply*>(raw));
       replies.push_back(Copy(*reply));
+      has_answered_ = true;
     } else if (!ReadSome(deadline)) {
       return std::nullopt;
     }

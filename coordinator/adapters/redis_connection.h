@@ -29,7 +29,7 @@ struct RedisCredentials {
 
 struct RedisReply {
   enum class Kind : uint8_t { kText, kError, kInteger, kArray, kNil } kind = Kind::kNil;
-  std::string text;  // kText, kError ("NOAUTH Authentication required.")
+  std::string text;  // kText, kError ("NOAUTH Authentication required."), which never tells what we sent
   int64_t integer = 0;
   std::vector<RedisReply> elements;
 
@@ -61,7 +61,8 @@ class RedisConnection {
   // Several at once, in one write: a reply to each, in order, or nothing.
   std::optional<std::vector<RedisReply>> ExecuteAll(const std::vector<std::vector<std::string>>& commands,
                                                     Duration window);
-  Failure failure() const { return failure_; }  // of the last Execute without a reply
+  bool has_answered() const { return has_answered_; }  // since Connect
+  Failure failure() const { return failure_; }         // of the last Execute without a reply
   // Why TLS has failed, if that was the reason of kClosed, or what kTimeout was waiting for; else empty.
   const std::string& tls_failure() const { return tls_failure_; }
 
@@ -83,6 +84,7 @@ class RedisConnection {
   const TlsSource* const tls_;
   Stream stream_;
   bool ready_ = false;  // for commands
+  bool has_answered_ = false;
   std::string tls_failure_;
   std::unique_ptr<redisReader, FreeReader> reader_;
   Failure failure_ = Failure::kClosed;

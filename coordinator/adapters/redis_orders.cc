@@ -82,7 +82,7 @@ Carried CarryOut(RedisConnection& connection, const RedisCommand& command, const
     if (role.is_error()) {
       carried.refusal = Complaint(plan.commands[*plan.role], role);
     } else if (role.elements.empty() || role.elements[0].text != "master") {
-      carried.refusal = "ROLE: it is no master, although it was promoted";
+      carried.refusal = "it is no master, although it was promoted";
     }
   }
   RedisStatus after = known;

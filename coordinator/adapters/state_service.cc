@@ -35,6 +35,7 @@ void DescribeRedis(const election::State& state, v1::RedisState* to) {
   to->set_keys(status.keys);
   to->set_uptime_ms(Millis64(status.uptime));
   to->set_fenced(status.fenced);
+  to->set_unlinked_ms(Millis64(state.redis_unlinked));
   for (const auto& [command, error] : state.refused_commands) {
     v1::RefusedCommand* refused = to->add_refused_commands();
     refused->set_command(command);

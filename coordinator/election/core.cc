@@ -12,9 +12,11 @@ namespace {
 // "REPLICAOF NO ONE" -> "REPLICAOF".
 std::string FirstWord(const std::string& text) { return text.substr(0, text.find(' ')); }
 
-// Redis's own errors begin with a code in capitals; ours do not. -BUSY and -LOADING pass.
+// Redis's own errors begin with a code in capitals, or with the command that it refuses; ours do not. -BUSY and
+// -LOADING pass.
 bool RedisSaidNo(const RedisDone& event) {
-  const std::string code = FirstWord(event.error);
+  std::string code = FirstWord(event.error);
+  if (code.ends_with(':')) code.pop_back();  // a command of one word
   const bool capitals =
       code.size() > 1 && std::all_of(code.begin(), code.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
   return !event.ok && capitals && code != "BUSY" && code != "LOADING";
@@ -98,7 +100,7 @@ void Core::Impl::On(const PeersUnlisted& event) {
 void Core::Impl::On(const RedisReported& event) {
   const bool first = !redis_.known();
   const bool another_run = redis_.OnReport(event.status, config_.memory);
-  redis_read_at_ = now_;
+  const Duration since_last_reading = now_ - std::exchange(redis_read_at_, now_);
   if (first && role_ != Role::kFollowing && config_.memory && config_.memory->run_id == event.status.run_id) {
     dataset_ = config_.memory->dataset;
     lineage_ = config_.memory->lineage;
@@ -120,6 +122,7 @@ void Core::Impl::On(const RedisReported& event) {
   }
   SampleOffset();
   RedisRoleCheck();
+  WatchLink(since_last_reading);
 }
 
 void Core::Impl::RedisRoleCheck() {
@@ -133,6 +136,23 @@ void Core::Impl::RedisRoleCheck() {
     demoted_ = true;
     Resign("its redis was made a replica of " + hive::ToString(status.master) + " by someone else");
   }
+}
+
+// A first copy of the data may take minutes, and one that fails again and again looks like many: only the time between
+// them counts.
+void Core::Impl::WatchLink(Duration since_last_reading) {
+  const RedisStatus& status = redis_.status();
+  const bool ought = role_ == Role::kFollowing && following_->confirmed && !status.is_master &&
+                     status.master == following_->claim.redis;
+  if (!ought || status.link_up) {
+    unlinked_ = Duration{0};
+    return;
+  }
+  if (status.sync_in_progress || status.loading || status.busy) return;
+  unlinked_ += std::min(since_last_reading, config_.leader_timeout);  // it may not have answered for long
+  if (unlinked_ < kLinkPatience) return;
+  Complain("no link",
+           "the local redis gets no link to its leader's, " + hive::ToString(status.master) + ": its own log says why");
 }
 
 void Core::Impl::On(const RedisLost& event) {
@@ -156,6 +176,14 @@ void Core::Impl::On(const RedisMute& event) {
   if (role_ == Role::kElecting) EnterJoining("its redis does not answer", now_);
   PayOwedCampaigns();
   PayOwedPrepares(OwnStanding());
+}
+
+void Core::Impl::On(const RedisRefuses& event) {
+  if (event.error.empty()) {
+    refused_commands_.erase(event.command);
+  } else {
+    refused_commands_[event.command] = event.error;
+  }
 }
 
 void Core::Impl::On(const RedisDone& event) {
@@ -392,12 +420,14 @@ CallId Core::Impl::Command(CallKind kind, RedisCommand command) {
 }
 
 // What redis itself refuses is told by the command's name until it obeys: a renamed command, an ACL, an old version.
-// Without REPLICAOF it can neither lead nor follow. Else what it holds is uncertain until the next reading, except
-// after a command that changes none of it.
+// Without REPLICAOF it can neither lead nor follow, and without ROLE not lead: a promotion asks for it, too. Else what
+// it holds is uncertain until the next reading, except after a command that changes none of it.
 void Core::Impl::NoteOutcome(const Call& call, const RedisDone& event) {
+  const bool promotes = call.kind == CallKind::kPromote || call.kind == CallKind::kTakeBack;
   if (event.ok) {
     refused_commands_.erase(call.command);
-    if (call.command == "REPLICAOF") replicaof_refused_.reset();
+    if (promotes) refused_commands_.erase("ROLE");
+    if (call.command == "REPLICAOF" && !refused_commands_.contains("ROLE")) replicaof_refused_.reset();
     if (call.fences && !event.status.fenced) {
       refused_commands_[call.command] = "min-replicas-to-write has no effect (is min-replicas-max-lag 0?)";
       Complain("no fence", "the local redis cannot be fenced: " + refused_commands_[call.command]);
@@ -405,8 +435,9 @@ void Core::Impl::NoteOutcome(const Call& call, const RedisDone& event) {
     return On(RedisReported{event.status});
   }
   if (RedisSaidNo(event)) {
-    refused_commands_[call.command] = event.error;
-    Complain("refused " + call.command, "the local redis refuses " + call.command + ": " + event.error);
+    const std::string command = promotes && event.error.starts_with("ROLE") ? "ROLE" : call.command;
+    refused_commands_[command] = event.error;
+    Complain("refused " + command, "the local redis refuses " + command + ": " + event.error);
     if (call.command != "REPLICAOF") return;
     replicaof_refused_ = now_;
   }

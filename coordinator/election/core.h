@@ -67,6 +67,7 @@ struct State {
   RedisStatus redis;
   bool redis_up = false;
   std::string redis_trouble;         // why it cannot be used, in redis's or the system's words; empty when it can
+  Duration redis_unlinked{0};        // long without a link to its leader's, and not copying: for so long; else 0
   std::vector<MemberState> members;  // self first, then by endpoint
   std::optional<LastElection> last_election;
   bool in_doubt = false;     // it hears too few of the others: rather cut off itself than they are all dead

@@ -54,6 +54,9 @@ inline constexpr Duration kClockTolerance = Seconds(2);
 // A redis that has refused REPLICAOF can neither lead nor follow; it is tried again after so long.
 inline constexpr Duration kRefusalPatience = Seconds(10);
 
+// People are told of a redis that has gone without a link to its leader's for so long: it dials once per second.
+inline constexpr Duration kLinkPatience = Seconds(5);
+
 // Between two tries to make an orphan (the redis of a leader whose coordinator is gone) replicate us.
 inline constexpr Duration kOrphanInterval = Millis(200);
 
@@ -306,6 +309,7 @@ class Core::Impl {
   void On(const RedisReported& event);
   void On(const RedisLost& event);
   void On(const RedisMute& event);
+  void On(const RedisRefuses& event);
   void On(const RedisDone& event);
   void On(const RequestReceived& event);
   void On(const ReplyReceived& event);
@@ -337,6 +341,7 @@ class Core::Impl {
   void NoteOutcome(const Call& call, const RedisDone& event);
   bool Outstanding(CallKind kind) const;
   void RedisRoleCheck();
+  void WatchLink(Duration since_last_reading);
   void ReconcileRedis();
   replication::Goal RedisGoal() const;
 
@@ -568,6 +573,8 @@ class Core::Impl {
   Tally tally_;
   std::string redis_trouble_ = "has not answered yet";  // why the local redis cannot be used; old while it can
   std::map<std::string, std::string> refused_commands_;
+  Duration unlinked_{
+      0};  // how long the local redis ought to have had a link to its leader's, and neither had one nor copied
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;
   std::array<uint64_t, kReasonsToRefuse> refused_messages_{};

@@ -128,6 +128,7 @@ struct Printer {
   void operator()(const RedisReported& e) const { out << "redis: ", (*this)(e.status); }
   void operator()(const RedisLost& e) const { out << "redis lost: " << e.detail; }
   void operator()(const RedisMute&) const { out << "redis mute"; }
+  void operator()(const RedisRefuses& e) const { out << "redis refuses " << e.command << ": " << e.error; }
   void operator()(const RedisDone& e) const {
     out << "redis done #" << e.id << ": ";
     if (e.ok) {

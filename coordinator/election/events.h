@@ -50,6 +50,12 @@ struct RedisLost {
 struct RedisMute {
   std::string detail = "no answer";
 };
+// It refuses a command that its agent sent of its own accord. Nothing is decided by it; people are told. An empty
+// error: it has obeyed.
+struct RedisRefuses {
+  std::string command;  // "CONFIG SET masterauth"
+  std::string error;    // redis's own words
+};
 // What a CommandRedis came to. `status` was read after the command, on the same connection.
 struct RedisDone {
   CallId id = 0;
@@ -158,9 +164,9 @@ struct HandoverAsked {
 };
 
 using Event =
-    std::variant<Tick, PeersListed, PeersUnlisted, RedisReported, RedisLost, RedisMute, RedisDone, RequestReceived,
-                 ReplyReceived, CallFailed, Dialled, FollowOpened, ReportReceived, StreamClosed, BeatReceived,
-                 RedisProbed, OrphanAnswered, RemoteDone, LeaveAsked, HandoverAsked>;
+    std::variant<Tick, PeersListed, PeersUnlisted, RedisReported, RedisLost, RedisMute, RedisRefuses, RedisDone,
+                 RequestReceived, ReplyReceived, CallFailed, Dialled, FollowOpened, ReportReceived, StreamClosed,
+                 BeatReceived, RedisProbed, OrphanAnswered, RemoteDone, LeaveAsked, HandoverAsked>;
 
 // ------------------------------------------------------------------------------------------------ actions (out)
 // The order of actions is part of the contract: they are carried out in it.

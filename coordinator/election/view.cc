@@ -60,6 +60,8 @@ std::string Core::Impl::WaitingFor() const {
   if (redis_.status().loading) return "the local redis is loading";
   if (role_ == Role::kFollowing) return "the first beat of " + ToString(following_->claim);
   if (Promised()) return ToString(promise_->claim.leader) + " to open: it has won the election";
+  if (replicaof_refused_ && refused_commands_.contains("ROLE"))
+    return "the local redis to answer ROLE, which it refuses";
   if (replicaof_refused_) return "the local redis to obey REPLICAOF, which it refuses";
   if (doubts_) return "enough of the other members to be heard: this one may be cut off";
   if (role_ != Role::kJoining) return "the election to end";
@@ -91,6 +93,7 @@ State Core::Impl::GetState(Instant now) const {
   state.redis = redis_.status();
   state.redis_up = redis_.up();
   if (!redis_.up()) state.redis_trouble = redis_trouble_;
+  if (redis_.up() && unlinked_ >= kLinkPatience) state.redis_unlinked = unlinked_;
   state.last_election = last_election_;
   state.in_doubt = doubts_;
   if (leading_) state.write_reason = leading_->writes.reason;

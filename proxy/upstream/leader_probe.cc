@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/app/log.h"
+#include "common/app/redis_password.h"
 #include "proxy/resp/integer.h"
 #include "proxy/resp/replies.h"
 #include "proxy/resp/resp_value.h"
@@ -102,7 +103,7 @@ void LeaderProbe::OnLinkReadable() {
   char buffer[Link::kLeastRead];
   const ssize_t n = link_->Read(buffer, sizeof buffer);
   if (n < 0 && errno == EAGAIN) return;
-  if (n <= 0) return RetryLater(link_->WhyItEnded());
+  if (n <= 0) return RetryLater(WhyItHungUp());
   received_.append(buffer, static_cast<size_t>(n));
   switch (scanner_.Scan(received_)) {
     case resp::ReplyStatus::kIncomplete:
@@ -117,6 +118,14 @@ void LeaderProbe::OnLinkReadable() {
   OnReply(reply);
 }
 
+// A redis that expects TLS hangs up on anything else, without a word.
+std::string LeaderProbe::WhyItHungUp() {
+  const Asked first = credentials_.password.empty() ? Asked::kRole : Asked::kAuth;
+  const bool mute = asked_ == first && received_.empty() && transport_.tls == nullptr;
+  return link_->WhyItEnded() +
+         (mute ? " before it had answered anything: does it speak TLS on this port? Then set --redis-tls" : "");
+}
+
 void LeaderProbe::OnReply(std::string_view reply) {
   if (asked_ == Asked::kCommand) return OnCommands(reply);
   if (asked_ == Asked::kLimits) {
@@ -129,7 +138,8 @@ void LeaderProbe::OnReply(std::string_view reply) {
   if (resp::ParseValue(reply, &value, &size) != resp::ValueStatus::kValue) return RetryLater("a malformed reply");
   if (value.is_error()) {
     const bool unauthenticated = value.text.starts_with("NOAUTH");
-    return RetryLater(unauthenticated ? value.text + " (see --redis-password-file)" : value.text);
+    const std::string error = WithoutArguments(value.text);
+    return RetryLater(unauthenticated ? error + " (see --redis-password-file)" : error);
   }
   if (asked_ == Asked::kAuth) return Ask(Asked::kRole);
   const bool master = !value.elements.empty() && value.elements[0].text == "master";

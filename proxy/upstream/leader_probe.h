@@ -63,6 +63,7 @@ class LeaderProbe final : private Link::Owner {
   void Attempt();
   void Ask(Asked what);
   void RetryLater(const std::string& why);
+  std::string WhyItHungUp();
   void OnReply(std::string_view reply);
   void OnCommands(std::string_view reply);
   static resp::RequestLimits ParseLimits(std::string_view reply);

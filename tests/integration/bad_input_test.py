@@ -83,9 +83,13 @@ class Waits(scenario.Scenario):
         pod.coordinator.start()
         return pod
 
+    @staticmethod
+    def status_table(pod):
+        return pod.coordinator_command("status", f"--target={pod.ip}:{addresses.COORDINATOR_PORT}").stdout
+
     def assert_status_says(self, pod, text):
         def said():
-            self.table = pod.coordinator_command("status", f"--target={pod.ip}:{addresses.COORDINATOR_PORT}").stdout
+            self.table = self.status_table(pod)
             return text in self.table
         try:
             wait_until(said, 5, text)
@@ -100,6 +104,32 @@ class Waits(scenario.Scenario):
             files = Authority(folder).issue("member")
             pod = self.one_coordinator(coordinator_flags=["--redis-tls", *files.flags("redis-tls"), "--redis-timeout=200ms"])
             self.assert_status_says(pod, "the local redis: mute for 200 ms: no TLS with it: no answer to a handshake: does it speak TLS")
+
+    def test_redis_that_speaks_nothing_but_tls(self):
+        """It hangs up without a word; so coordinator and proxy can only guess, and do."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = Authority(folder).issue("member")
+            pod = self.one_coordinator(start_redis=False)
+            pod.redis.argv += ["--port", "0", "--tls-port", str(addresses.REDIS_PORT), "--tls-cert-file", files.certificate,
+                               "--tls-key-file", files.key, "--tls-ca-cert-file", files.authority]
+            pod.redis.start()
+            guess = "before it had answered anything: does it speak TLS on this port? Then set --redis-tls"
+            self.assert_status_says(pod, f"the local redis: it closed the connection {guess}")
+            self.wait_logged(pod.coordinator, guess)
+            pod.coordinator.kill()
+            pod.coordinator.argv += ["--redis-tls", *files.flags("redis-tls")]  # it leads now, and its proxy cannot ask that leader
+            pod.coordinator.start()
+            pod.proxy.start()
+            self.wait_logged(pod.proxy, f"the server closed the connection {guess}", 20)
+
+    def test_redis_without_a_link_to_its_leaders(self):
+        """As where a user of redis may not replicate, a disk is full, or versions do not fit: only redis itself knows why."""
+        hive = self.new_hive(redis_settings={"rename-command": ("PING", "")})  # with which a replica introduces itself
+        hive.start(2)
+        said = "its redis gets no link to the leader's: for "
+        follower = wait_until(lambda: next((pod for pod in hive.pods if said in self.status_table(pod)), None), 20, said)
+        self.wait_logged(follower.coordinator, "the local redis gets no link to its leader's, ")
+        self.assertNotIn(said, self.status_table(hive.leader()))
 
     def test_name_that_does_not_resolve(self):
         pod = self.one_coordinator(listed=False)
@@ -140,13 +170,35 @@ class Waits(scenario.Scenario):
     def test_redis_without_a_wanted_command(self):
         """An image whose configuration renames commands: what is refused is named, with redis's words."""
         for command, said in (("INFO", "its redis cannot be used: INFO: ERR unknown command"),
-                              ("REPLICAOF", "its redis refuses REPLICAOF: REPLICAOF 127.0.0.1 1: ERR unknown command")):
+                              ("REPLICAOF", "its redis refuses REPLICAOF: REPLICAOF 127.0.0.1 1: ERR unknown command"),
+                              ("ROLE", "waiting for: the local redis to answer ROLE, which it refuses\nits redis refuses ROLE: ROLE: ERR")):
             with self.subTest(command=command):
                 pod = self.one_coordinator(redis_settings={"rename-command": (command, "")})
                 self.wait_logged(pod.coordinator, f"ERR unknown command '{command}'")
                 self.assert_status_says(pod, said)
                 self.assertFalse(pod.healthy("readiness"))
                 self.hive.close()
+
+    def test_redis_that_does_not_take_its_leaders_password(self):
+        """Without CONFIG it replicates no leader that has a password. Redis's own words would repeat that password."""
+        pod = self.one_coordinator(password="not-to-be-told", redis_settings={"rename-command": ("CONFIG", "")})
+        self.wait_logged(pod.coordinator, "redis does not let us set what it needs to replicate a leader")
+        self.assert_status_says(pod, "its redis refuses CONFIG SET masterauth: ERR unknown command 'CONFIG'\n")
+        self.assert_nobody_tells(pod, "not-to-be-told")
+
+    def test_redis_without_auth(self):
+        pod = self.one_coordinator(password="not-to-be-told", redis_settings={"rename-command": ("AUTH", "")})
+        pod.proxy.start()
+        self.wait_logged(pod.coordinator, "ERR unknown command 'AUTH'")
+        self.assert_status_says(pod, "the local redis: ERR unknown command 'AUTH'")
+        self.assert_nobody_tells(pod, "not-to-be-told")
+
+    def assert_nobody_tells(self, pod, secret):
+        self.assertNotIn(secret, self.status_table(pod))
+        for process in (pod.coordinator, pod.proxy):
+            if os.path.exists(process.log_path):
+                with open(process.log_path, encoding="utf-8", errors="replace") as log:
+                    self.assertNotIn(secret, log.read())
 
     def test_redis_older_than_5(self):
         pod = self.one_coordinator(start_redis=False)

@@ -242,6 +242,22 @@ TEST_F(RedisAgentTest, PasswordIsUsedAndPassedOn) {
               testing::ElementsAre("AUTH hive secret", "CONFIG SET masterauth secret", "CONFIG SET masteruser hive"));
 }
 
+TEST_F(RedisAgentTest, RefusedMasterauthIsToldUntilItIsTaken) {
+  password = "secret";
+  lines.Set("AUTH secret", kOk);
+  lines.Set("CONFIG SET", "-ERR unknown command 'CONFIG', with args beginning with: 'SET' 'masterauth' 'secret' \r\n");
+  StartAgent();
+  const auto refused = recorder.Await<election::RedisRefuses>();
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->command, "CONFIG SET masterauth");
+  EXPECT_EQ(refused->error, "ERR unknown command 'CONFIG'");  // without the password
+  lines.Set("CONFIG SET", kOk);
+  const auto taken = recorder.Await<election::RedisRefuses>();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->command, "CONFIG SET masterauth");
+  EXPECT_EQ(taken->error, "");
+}
+
 TEST_F(RedisAgentTest, PasswordThatRedisDoesNotWant) {
   password = "secret";
   lines.Set("AUTH", "-ERR AUTH <password> called without any password configured for the default user.\r\n");

@@ -108,6 +108,13 @@ TEST(FormatState, ARedisThatCannotBeUsedSaysWhy) {
   EXPECT_THAT(FormatState(state), HasSubstr("\nits redis cannot be used: connection refused\n"));
 }
 
+TEST(FormatState, ARedisWithoutALinkSaysSinceWhen) {
+  v1::GetStateResponse state = Well();
+  state.mutable_redis()->set_unlinked_ms(12'345);
+  EXPECT_THAT(FormatState(state),
+              HasSubstr("\nits redis gets no link to the leader's: for 12s, its own log says why\n"));
+}
+
 TEST(FormatState, WithoutALeaderItSaysWhatItWaitsFor) {
   v1::GetStateResponse state = Well();
   state.clear_leader();
