@@ -17,6 +17,7 @@
 #include "common/app/flags.h"
 #include "common/app/grpc_server.h"
 #include "common/app/health.h"
+#include "common/app/last_line.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
 #include "common/app/metrics_server.h"
@@ -56,7 +57,7 @@ constexpr Duration kLeaveMargin = Seconds(1);
 
 // Why the process must end: one line for people.
 int Fail(std::string_view reason) {
-  std::fprintf(stderr, "hive-coordinator: %.*s\n", static_cast<int>(reason.size()), reason.data());
+  WriteLastLine("hive-coordinator: " + std::string(reason));
   return kExitUnusable;
 }
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "common/app/flags.h"
 #include "common/app/grpc_server.h"
 #include "common/app/health.h"
+#include "common/app/last_line.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
 #include "common/app/metrics_server.h"
@@ -224,7 +224,7 @@ void KeepLittleFreeMemory() {
 }
 
 int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "hive-proxy: %s\n", std::string(status.message()).c_str());
+  WriteLastLine("hive-proxy: " + std::string(status.message()));
   return 2;
 }
 

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <utility>
 
+#include "common/app/last_line.h"
 #include "common/app/member_tls.h"
 #include "common/net/clock.h"
 
@@ -67,6 +68,15 @@ void LogForGrpc(gpr_log_func_args* args) {
     return Log(LogLevel::kWarning, "tls", kTlsFailure, {{"error", args->message}, {"failed", FailedTlsHandshakes()}});
   }
   Log(LogLevel::kError, "grpc", args->message, {{"file", args->file}, {"line", args->line}});
+}
+
+// With its mutex held.
+void Write(const Current& current, std::string_view line) {
+  if (current.logger != nullptr) {
+    current.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+  } else {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+  }
 }
 
 class RunningLog final : public Logging {
@@ -130,11 +140,13 @@ void Log(LogLevel level, std::string_view component, std::string_view message, L
   const bool json = current.logger != nullptr && current.json;
   const std::string line = json ? FormatLogJson(now, level, component, message, fields)
                                 : FormatLogText(now, level, component, message, fields);
-  if (current.logger != nullptr) {
-    current.logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
-  } else {
-    std::fprintf(stderr, "%s\n", line.c_str());
-  }
+  Write(current, line);
+}
+
+void WriteLastLine(std::string_view line) {
+  Current& current = GetCurrent();
+  const std::lock_guard lock(current.mutex);
+  Write(current, line);
 }
 
 }  // namespace hive

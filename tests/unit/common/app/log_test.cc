@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "common/app/last_line.h"
+
 namespace hive {
 namespace {
 
@@ -62,6 +64,19 @@ TEST(LogFormatTest, LevelsAndFormatsByName) {
   EXPECT_EQ(ParseLogFormat("text"), LogFormat::kText);
   EXPECT_EQ(ParseLogFormat("json"), LogFormat::kJson);
   EXPECT_EQ(ParseLogFormat(""), LogFormat::kAuto);
+}
+
+TEST(LoggingTest, TheLastLineIsBehindWhatWasLoggedBefore) {
+  CaptureStderr();
+  {
+    const auto logging = StartLogging({.format = LogFormat::kText, .level = LogLevel::kInfo});
+    for (int i = 0; i < 200; ++i) LogInfo("test", "before");
+    WriteLastLine("hive-test: {} cannot go on");
+  }
+  EXPECT_THAT(GetCapturedStderr(), testing::EndsWith("before\nhive-test: {} cannot go on\n"));
+  CaptureStderr();
+  WriteLastLine("hive-test: nor without a log");
+  EXPECT_EQ(GetCapturedStderr(), "hive-test: nor without a log\n");
 }
 
 TEST(LoggingTest, WritesWhatIsOfItsLevel) {
