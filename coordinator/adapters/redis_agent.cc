@@ -19,7 +19,6 @@ namespace hive::coordinator {
 namespace {
 
 using replication::RedisCommand;
-using replication::RedisStatus;
 
 constexpr const char* kLog = "redis";
 constexpr std::string_view kPasswordAdvice = ": set --redis-password-file or HIVE_REDIS_PASSWORD to redis's password";
