@@ -257,6 +257,7 @@ int RunCommand(const CommandLine& line, const Options& options) {
   if (!tls.ok()) return Fail(std::string(tls.status().message()));
   if (line.command == "status") return PrintStatus(options.status_target, *tls, options.json, options.watch);
   if (line.command == "handover") return AskForHandover(options.handover_target, *tls, options.handover_to);
+  if (line.command == "lead") return AskToLead(options.lead_target, *tls, options.lead_force);
   const HealthAnswer answer =
       AskHealth(options.health_target, line.arguments.front(), kHealthPatience, tls->on() ? tls->channel() : nullptr);
   std::printf("%s\n", answer.text.c_str());

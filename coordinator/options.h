@@ -60,6 +60,8 @@ struct Options {
   Endpoint health_target{"127.0.0.1", kHealthPort};
   Endpoint handover_target{"127.0.0.1", kElectionPort};
   std::string handover_to;  // an IP; empty: whoever fits best
+  Endpoint lead_target{"127.0.0.1", kElectionPort};
+  bool lead_force = false;
   bool json = false;
   bool watch = false;
 };

@@ -38,12 +38,25 @@ grpc::Status StatusOf(const election::AnswerHandover& answer) {
           answer.detail.empty() ? "leadership was not handed over" : answer.detail.substr(0, kMaxReason)};
 }
 
+grpc::Status StatusOf(const election::AnswerLead& answer) {
+  switch (answer.outcome) {
+    case election::AnswerLead::Outcome::kLeads:
+    case election::AnswerLead::Outcome::kWould:
+      return grpc::Status::OK;
+    case election::AnswerLead::Outcome::kRefused:
+      return {grpc::StatusCode::FAILED_PRECONDITION, answer.detail.substr(0, kMaxReason)};
+    case election::AnswerLead::Outcome::kLate:
+      break;
+  }
+  return {grpc::StatusCode::DEADLINE_EXCEEDED, answer.detail.substr(0, kMaxReason)};
+}
+
 }  // namespace
 
 // One caller, until the core's answer. Deletes itself when gRPC is done with it.
 class HandoverCalls::Call final : public grpc::ServerUnaryReactor {
  public:
-  Call(HandoverCalls& calls, RequestId call_id, v1::HandoverResponse* to)
+  Call(HandoverCalls& calls, RequestId call_id, Response to)
       : id(call_id), begun(ReadMonotonicClock()), response(to), calls_(calls) {}
 
   // Whoever takes the call out of the waiting ones finishes it.
@@ -54,7 +67,7 @@ class HandoverCalls::Call final : public grpc::ServerUnaryReactor {
 
   const RequestId id;
   const Instant begun;
-  v1::HandoverResponse* const response;  // gRPC's; valid until the call is finished
+  const Response response;
 
  private:
   // The caller gave up, or is gone.
@@ -85,7 +98,27 @@ grpc::ServerUnaryReactor* HandoverCalls::Begin(grpc::CallbackServerContext* cont
     if (!ip) return FinishAtOnce(context, {grpc::StatusCode::INVALID_ARGUMENT, "to_ip is no IP address"});
     to = *ip;
   }
+  LogInfo(kLog, "asked for", {{"peer", context->peer()}, {"to", to.empty() ? "anyone" : to}});
+  return Wait(context, response, [&to](RequestId id) { return election::HandoverAsked{id, to}; });
+}
 
+// A certificate is not enough: whoever may lose data says so in the member's own pod.
+grpc::ServerUnaryReactor* HandoverCalls::Begin(grpc::CallbackServerContext* context, const v1::LeadNowRequest& request,
+                                               v1::LeadNowResponse* response) {
+  if (!IsLocal(context->peer())) {
+    LogWarning(kLog, "refused to lead: the caller is not on this pod's loopback", {{"peer", context->peer()}});
+    return FinishAtOnce(context, {grpc::StatusCode::PERMISSION_DENIED,
+                                  "only a caller on the member's own loopback may tell it to lead: run "
+                                  "`hive-coordinator lead` in its pod"});
+  }
+  const bool force = request.force();
+  LogInfo(kLog, force ? "told to lead by force" : "asked what leading by force would give up",
+          {{"peer", context->peer()}});
+  return Wait(context, response, [force](RequestId id) { return election::LeadAsked{id, force}; });
+}
+
+grpc::ServerUnaryReactor* HandoverCalls::Wait(grpc::CallbackServerContext* context, Response response,
+                                              const std::function<election::Event(RequestId)>& ask) {
   FinishOverdue();
   Call* call = nullptr;
   {
@@ -97,10 +130,9 @@ grpc::ServerUnaryReactor* HandoverCalls::Begin(grpc::CallbackServerContext* cont
     }
   }
   if (call == nullptr) {
-    return FinishAtOnce(context, {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many ask for a handover at once"});
+    return FinishAtOnce(context, {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many ask at once"});
   }
-  LogInfo(kLog, "asked for", {{"peer", context->peer()}, {"to", to.empty() ? "anyone" : to}});
-  if (!inbox_.Offer(election::HandoverAsked{call->id, to}) && Take(call->id) != nullptr) {
+  if (!inbox_.Offer(ask(call->id)) && Take(call->id) != nullptr) {
     call->End({grpc::StatusCode::UNAVAILABLE, "this coordinator is stopping, or has more to do than it can"});
   }
   return call;
@@ -133,8 +165,20 @@ void HandoverCalls::Answer(const election::AnswerHandover& answer) {
   LogInfo(kLog, answer.done ? "done" : "not done", {{"detail", answer.detail}, {"leader", answer.leader.leader.ip}});
   Call* call = Take(answer.id);
   if (call == nullptr) return;  // the caller has given up
-  if (!answer.leader.empty()) Encode(answer.leader, call->response->mutable_leader());
-  call->response->set_detail(answer.detail.substr(0, kMaxReason));
+  v1::HandoverResponse& response = *std::get<v1::HandoverResponse*>(call->response);
+  if (!answer.leader.empty()) Encode(answer.leader, response.mutable_leader());
+  response.set_detail(answer.detail.substr(0, kMaxReason));
+  call->End(StatusOf(answer));
+}
+
+void HandoverCalls::Answer(const election::AnswerLead& answer) {
+  Call* call = Take(answer.id);
+  if (call == nullptr) return;  // the caller has given up; the core has logged what it did
+  v1::LeadNowResponse& response = *std::get<v1::LeadNowResponse*>(call->response);
+  response.set_leads(answer.outcome == election::AnswerLead::Outcome::kLeads);
+  if (!answer.leader.empty()) Encode(answer.leader, response.mutable_leader());
+  response.set_detail(answer.detail.substr(0, kMaxReason));
+  for (const std::string& clause : answer.given_up) response.add_given_up(clause);
   call->End(StatusOf(answer));
 }
 

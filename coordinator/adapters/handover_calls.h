@@ -1,5 +1,5 @@
-// Whoever waits for leadership to move: people who have asked for it (Hive.Handover), until the core says what it came
-// to; and main, which has told the core that this process is to end, until it may.
+// Whoever waits for leadership to move: people who have asked for it (Hive.Handover, Hive.LeadNow), until the core says
+// what it came to; and main, which has told the core that this process is to end, until it may.
 //
 // Thread rule: Begin from gRPC's threads, Answer and Left from the runtime's, the rest from main's.
 // Lifetime: outlived by the inbox, outlives the server.
@@ -9,8 +9,10 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <variant>
 
 #include "common/base/time.h"
 #include "coordinator/election/events.h"
@@ -35,8 +37,13 @@ class HandoverCalls final : public HandoverDesk {
   grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context, const v1::HandoverRequest& request,
                                   v1::HandoverResponse* response);
 
+  // A call of Hive.LeadNow, likewise.
+  grpc::ServerUnaryReactor* Begin(grpc::CallbackServerContext* context, const v1::LeadNowRequest& request,
+                                  v1::LeadNowResponse* response);
+
   // HandoverDesk
   void Answer(const election::AnswerHandover& answer) override;
+  void Answer(const election::AnswerLead& answer) override;
   void Left() override;
 
   // Blocks until Left, or for `at_most`. Returns whether it has left.
@@ -46,7 +53,12 @@ class HandoverCalls final : public HandoverDesk {
 
  private:
   class Call;
+  // Where the answer goes: gRPC's; valid until the call is finished.
+  using Response = std::variant<v1::HandoverResponse*, v1::LeadNowResponse*>;
 
+  // Has the call wait for the core's answer to the event that `ask` makes of its id.
+  grpc::ServerUnaryReactor* Wait(grpc::CallbackServerContext* context, Response response,
+                                 const std::function<election::Event(election::RequestId)>& ask);
   // Takes the call out of the waiting ones; whoever gets it finishes it. Null: somebody else already has.
   Call* Take(election::RequestId id);
   void FinishOverdue();

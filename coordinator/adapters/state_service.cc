@@ -152,4 +152,9 @@ grpc::ServerUnaryReactor* StateService::Handover(grpc::CallbackServerContext* co
   return handovers_.Begin(context, *request, response);
 }
 
+grpc::ServerUnaryReactor* StateService::LeadNow(grpc::CallbackServerContext* context, const v1::LeadNowRequest* request,
+                                                v1::LeadNowResponse* response) {
+  return handovers_.Begin(context, *request, response);
+}
+
 }  // namespace hive::coordinator

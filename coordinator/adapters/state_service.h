@@ -27,6 +27,8 @@ class StateService final : public v1::Hive::CallbackService {
                                      v1::GetStateResponse* response) override;
   grpc::ServerUnaryReactor* Handover(grpc::CallbackServerContext* context, const v1::HandoverRequest* request,
                                      v1::HandoverResponse* response) override;
+  grpc::ServerUnaryReactor* LeadNow(grpc::CallbackServerContext* context, const v1::LeadNowRequest* request,
+                                    v1::LeadNowResponse* response) override;
 
  private:
   const std::string hive_;

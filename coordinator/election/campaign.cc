@@ -18,7 +18,8 @@ void Core::Impl::Stand(Evidence evidence, Claim lost) {
   }
   candidacy_->evidence = evidence;
   candidacy_->lost = std::move(lost);
-  candidacy_->patience_over = evidence == Evidence::kBootstrap && joining_.patience_over;
+  if (forced_) candidacy_->started = kFirstOfAll;
+  candidacy_->patience_over = evidence == Evidence::kBootstrap && (joining_.patience_over || forced_);
   EnterRole(Role::kElecting, std::string("stands (") + Name(evidence) + ")");
   out_.push_back(ResolveNow{});
   BeginRound();
@@ -69,7 +70,7 @@ void Core::Impl::DriveElecting() {
     return;
   }
   const bool doubts = candidacy_->evidence != Evidence::kBootstrap && InDoubt();
-  const bool waits = doubts || (candidacy_->evidence != Evidence::kBootstrap && AloneInTheDark());
+  const bool waits = !forced_ && (doubts || (candidacy_->evidence != Evidence::kBootstrap && AloneInTheDark()));
   for (auto& [endpoint, peer] : peers_.all()) {
     if (peer.stranger()) continue;
     // In doubt, those that refused are asked again, too: a firewall may have spoken for them.
@@ -111,6 +112,7 @@ bool Core::Impl::RoundClosed() const {
   }
   if (everyone) return true;
   if (now_ < window_ends) return false;
+  if (forced_) return !(spoke || awaited) || now_ >= candidacy_->round_began + config_.leader_timeout;
   if (bootstrap) return candidacy_->patience_over && !spoke;
   if (awaited) return false;
   const bool on_proof = candidacy_->evidence == Evidence::kProof;
@@ -173,6 +175,7 @@ void Core::Impl::OnCampaignReply(Peer& peer, const CampaignReply& reply) {
 }
 
 void Core::Impl::StandBack(const Claim& leader) {
+  if (forced_) EndForced(AnswerLead::Outcome::kRefused, leader.leader.ip + " leads, and others hear it");
   candidacy_.reset();
   proved_lost_ = {};
   EnterJoining(ToString(leader) + " is still heard by others", now_ + 2 * config_.beat_interval);

@@ -61,6 +61,7 @@ Actions Core::Impl::Step(Instant now, WallMicros wall, const Event& event) {
   if (role_ == Role::kJoining) DriveJoining();
   GreetPeers();
   ReconcileRedis();
+  DriveForced();
   DriveLeaving();
   Publish(/*even_if_same=*/false);
   RememberIfChanged();

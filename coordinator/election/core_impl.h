@@ -6,6 +6,7 @@
 //   promotion.cc  won: park, then promote   leading.cc    beats, followers, settling with another leader, orphans
 //   following.cc  a leader is known                    doubt.cc      cut off? hold, fence
 //   handover.cc   leaving on purpose                   discard.cc    what is dropped, measured
+//   forced.cc     a person says: lead
 //
 // The role changes in one place only: EnterRole.
 #pragma once
@@ -71,6 +72,9 @@ inline constexpr Duration kStrangersInterval = Seconds(1);
 
 // A member that rejects this one is known to be alive for so long after.
 inline constexpr Duration kRejectionLasts = Seconds(10);
+
+// The start of a candidacy that goes before all others of the same standing: a person's choice.
+inline constexpr WallMicros kFirstOfAll = 1;
 
 // No honest hive gets here: a term beyond is refused, so that terms never wrap.
 inline constexpr Term kHighestTerm = Term{1} << 48;
@@ -230,6 +234,12 @@ class Core::Impl {
     bool reported_link_up = false;
   };
 
+  // A person has told this member to lead without those that are silent.
+  struct Forced {
+    RequestId id = 0;
+    Instant deadline;
+  };
+
   // Leadership is to move to another member.
   struct Handover {
     std::string why;
@@ -324,6 +334,7 @@ class Core::Impl {
   void On(const RemoteDone& event);
   void On(const LeaveAsked& event);
   void On(const HandoverAsked& event);
+  void On(const LeadAsked& event);
 
   void EnterRole(Role role, std::string why);
   void NoteLine(Note::Level level, std::string text);
@@ -471,6 +482,15 @@ class Core::Impl {
   void OnInheritRead(const RedisDone& event);
   void DriveLeaving();
 
+  // --------------------------------------------------------------------------------------------------- forced.cc
+  std::string WhyNotLead() const;
+  std::vector<std::string> GivenUp() const;
+  std::string WhatItHolds() const;
+  bool WritesWaitForTheSilent() const;
+  void StandForced();
+  void DriveForced();
+  void EndForced(AnswerLead::Outcome outcome, std::string detail);
+
   // ---------------------------------------------------------------------------------------------------- doubt.cc
   bool Counts(const Peer& peer) const;
   bool HearsTooFew(Duration patience) const;
@@ -553,6 +573,7 @@ class Core::Impl {
 
   std::optional<Handover> handover_;  // while leading
   std::optional<Leaving> leaving_;
+  std::optional<Forced> forced_;       // until it leads, or cannot
   std::optional<CallId> switch_call_;  // of the switch under way, if one is: its newest command
   Identity last_leader_;               // whom this member followed last, or itself
   bool doubts_ = false;

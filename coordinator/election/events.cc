@@ -186,6 +186,8 @@ struct Printer {
   void operator()(const LeaveAsked&) const { out << "asked to leave"; }
   void operator()(const HandoverAsked& e) const { out << "asked to hand over to " << (e.to.empty() ? "anyone" : e.to); }
 
+  void operator()(const LeadAsked& e) const { out << "asked to lead" << (e.force ? " by force" : ""); }
+
   void operator()(const SendRequest& a) const {
     out << "to " << hive::ToString(a.to) << " #" << a.id << ": ";
     std::visit(*this, a.request);
@@ -212,6 +214,11 @@ struct Printer {
   }
   void operator()(const AnswerHandover& a) const {
     out << "handover " << (a.done ? "done: " : "not done: ") << a.detail;
+  }
+  void operator()(const AnswerLead& a) const {
+    static constexpr const char* kOutcomes[] = {"leads: ", "would lead: ", "refused: ", "late: "};
+    out << "asked to lead: " << kOutcomes[static_cast<size_t>(a.outcome)] << a.detail;
+    for (const std::string& clause : a.given_up) out << "; gives up " << clause;
   }
   void operator()(const Left&) const { out << "has left"; }
   void operator()(const ResolveNow&) const { out << "resolve now"; }

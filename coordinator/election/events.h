@@ -163,10 +163,16 @@ struct HandoverAsked {
   std::string to;
 };
 
+// A person asks (on loopback) this member to lead now, without those that are silent. Answered by AnswerLead.
+struct LeadAsked {
+  RequestId id = 0;
+  bool force = false;  // false: only to say what would be given up
+};
+
 using Event =
     std::variant<Tick, PeersListed, PeersUnlisted, RedisReported, RedisLost, RedisMute, RedisRefuses, RedisDone,
                  RequestReceived, ReplyReceived, CallFailed, Dialled, FollowOpened, ReportReceived, StreamClosed,
-                 BeatReceived, RedisProbed, OrphanAnswered, RemoteDone, LeaveAsked, HandoverAsked>;
+                 BeatReceived, RedisProbed, OrphanAnswered, RemoteDone, LeaveAsked, HandoverAsked, LeadAsked>;
 
 // ------------------------------------------------------------------------------------------------ actions (out)
 // The order of actions is part of the contract: they are carried out in it.
@@ -243,6 +249,19 @@ struct AnswerHandover {
   bool late = false;   // not done: it was tried until the time was over, or nobody has answered
 };
 
+struct AnswerLead {
+  RequestId id = 0;
+  enum class Outcome : uint8_t {
+    kLeads,    // it leads
+    kWould,    // nothing was done: it was asked without `force`
+    kRefused,  // something must change first: `detail`
+    kLate,     // it was tried until the time was over
+  } outcome = Outcome::kRefused;
+  std::string detail;                 // one line
+  std::vector<std::string> given_up;  // kLeads, kWould: one clause for each, beginning with its IP
+  Claim leader;                       // who leads now; empty = nobody
+};
+
 // What LeaveAsked waited for: this process may end.
 struct Left {};
 
@@ -285,9 +304,9 @@ struct Note {
   std::string text;
 };
 
-using Action =
-    std::variant<SendRequest, SendReply, Dial, OpenFollow, SendReport, SendBeat, CloseStream, CommandRedis, ProbeRedis,
-                 DemoteOrphan, CommandRemote, AnswerHandover, Left, ResolveNow, PublishLeader, Remember, Note>;
+using Action = std::variant<SendRequest, SendReply, Dial, OpenFollow, SendReport, SendBeat, CloseStream, CommandRedis,
+                            ProbeRedis, DemoteOrphan, CommandRemote, AnswerHandover, AnswerLead, Left, ResolveNow,
+                            PublishLeader, Remember, Note>;
 using Actions = std::vector<Action>;
 
 // One line each, for transcripts and logs.

@@ -49,6 +49,7 @@ void Core::Impl::DriveJoining() {
     joining_.since = now_;
     return;
   }
+  if (forced_) return StandForced();
   if (!redis_.holds_data()) {
     if (BootstrapAllowed()) Stand(Evidence::kBootstrap, {});
     return;

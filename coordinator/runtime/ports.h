@@ -83,13 +83,14 @@ class MemoryStore {
   virtual void Store(election::Memory memory) = 0;
 };
 
-// Whoever has asked for a handover, or for this process to end.
+// Whoever has asked for a handover, for this member to lead, or for this process to end.
 class HandoverDesk {
  public:
   virtual ~HandoverDesk() = default;
 
   // Unknown ids are ignored: the caller may have given up.
   virtual void Answer(const election::AnswerHandover& answer) = 0;
+  virtual void Answer(const election::AnswerLead& answer) = 0;
   // The process may end.
   virtual void Left() = 0;
 };

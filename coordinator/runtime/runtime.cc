@@ -125,7 +125,7 @@ void Runtime::Execute(Action& action) {
           ports_.redis.Demote(what);
         } else if constexpr (std::is_same_v<A, CommandRemote>) {
           ports_.redis.Remote(what);
-        } else if constexpr (std::is_same_v<A, AnswerHandover>) {
+        } else if constexpr (std::is_same_v<A, AnswerHandover> || std::is_same_v<A, AnswerLead>) {
           ports_.handovers.Answer(what);
         } else if constexpr (std::is_same_v<A, Left>) {
           ports_.handovers.Left();

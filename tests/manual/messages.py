@@ -87,6 +87,9 @@ def refused():
     """Why messages of others are not taken, as the log tells it."""
     found = set()
     for path, text in sources():
+        if path == "coordinator/election/forced.cc":
+            bodies = re.findall(r"(?:return|Outcome::k(?:Refused|Late),) [^;]*;", text)
+            found |= {(path, message) for body in bodies if (message := longest(body))}
         if path in ("coordinator/adapters/refusals.cc", "coordinator/election/admission.cc", "coordinator/election/handover.cc"):
             wanted = r"^(?:refused|ignored|it |its (?:identity|term)|another (?:incarnation|handover)|no follower|nobody leads|this leader)"
             found |= {(path, plain(literal)) for literal in literals(text) if len(literal) > 15 and re.match(wanted, literal)}

@@ -15,6 +15,7 @@ COMMANDS = (
     (("hive-coordinator",), "One in every pod, beside its redis."),
     (("hive-coordinator", "status"), "Prints the hive as a coordinator sees it."),
     (("hive-coordinator", "handover"), "Moves leadership to another member, without losing a write."),
+    (("hive-coordinator", "lead"), "Makes the member of this pod lead, without those that are silent; without `--force`, says what that may lose."),
     (("hive-coordinator", "health"), "`hive-coordinator health SERVICE` asks either program for a health service: exit code 0 when SERVING, else 1."),
     (("hive-proxy",), "One in every pod, for clients."),
 )

@@ -326,6 +326,8 @@ std::string World::Run(const std::string& command) {
   } else if (verb == "adopt") {
     pod(0).redis.keys = std::stoll(arguments.at(1));
     pod(0).redis.is_master = true;
+  } else if (verb == "lead") {
+    Step(pod(0), LeadAsked{++last_request_, arguments.size() > 1});
   } else if (verb == "show") {
     for (auto& [name, shown] : pods_) {
       std::ostringstream line;

@@ -33,6 +33,7 @@ class World {
   //   heal                      everything passes again
   //   unlist NAME | list NAME   DNS
   //   adopt NAME KEYS           that redis has loaded data by itself
+  //   lead NAME [--force]       a person tells it to lead
   //   show                      one line a member
   std::string Run(const std::string& command);
 

@@ -128,6 +128,15 @@ void Coordinators::AskHandover(ProcessId id, const std::string& to) {
   Deliver(id, election::HandoverAsked{request, to});
 }
 
+void Coordinators::ForceLead(ProcessId id) {
+  for (const bool force : {false, true}) {
+    if (!at(id).alive) return;
+    const election::RequestId request = ++at(id).last_request;
+    at(id).leads[request] = queue_.now();
+    Deliver(id, election::LeadAsked{request, force});
+  }
+}
+
 void Coordinators::Thaw(ProcessId id) {
   Coordinator& c = at(id);
   if (!c.alive || !c.frozen) return;
@@ -216,6 +225,8 @@ void Coordinators::Carry(Coordinator& c, Action& action) {
     CommandOther(c, *remote);
   } else if (auto* answer = std::get_if<election::AnswerHandover>(&action)) {
     c.handovers.erase(answer->id);
+  } else if (auto* lead = std::get_if<election::AnswerLead>(&action)) {
+    c.leads.erase(lead->id);
   } else if (std::holds_alternative<election::Left>(action)) {
     if (c.leaving && !c.has_left && on_left) {
       c.has_left = true;

@@ -45,6 +45,7 @@ struct Coordinator {
   bool leaving = false;      // was asked to
   bool has_left = false;
   std::map<election::RequestId, SimTime> handovers;  // asked of it by a person, unanswered: since when
+  std::map<election::RequestId, SimTime> leads;      // likewise: to lead
   std::unique_ptr<Brain> brain;
   election::State state;      // after its last step
   election::LeaderView view;  // as last published
@@ -112,6 +113,9 @@ class Coordinators {
   void AskLeave(ProcessId id);
   // A person asks for a handover to the member at `to` (empty: to any).
   void AskHandover(ProcessId id, const std::string& to);
+
+  // A person reads what leading by force would give up, and then tells it to.
+  void ForceLead(ProcessId id);
 
   // Called with every published view.
   std::function<void(const Coordinator&)> on_publish;

@@ -2,6 +2,8 @@
 // what replicas have confirmed stays. Method: the real core in the simulated world, with every rule of the judge.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <set>
 #include <vector>
 
@@ -145,6 +147,92 @@ TEST(Doubt, DoubtIsOverInTime) {
         options.dead_ip_lingers = Seconds(600);
         options.doubt_timeout = Seconds(6);
       });
+}
+
+TEST(Doubt, WhoIsToldToLeadWaitsForNobodyWhoIsSilent) {
+  // All others are gone, and DNS lists them yet, or does not answer at all; a person does not wait for doubt_timeout.
+  for (const bool dns_is_dead : {false, true}) {
+    Doubtful(
+        5,
+        [dns_is_dead](World& world) {
+          ASSERT_NO_FATAL_FAILURE(Begin(world));
+          const std::vector<int> others = Followers(world);
+          const int survivor = others[3];
+          const std::set<WriteId> safe = Held(world, survivor);
+          if (dns_is_dead) world.dns().Fail(Seconds(600), false);
+          world.KillPod(world.Leader(), false, std::nullopt);
+          for (const int slot : {others[0], others[1], others[2]}) world.KillPod(slot, false, std::nullopt);
+          EXPECT_TRUE(world.RunFor(Seconds(5)));
+          ASSERT_EQ(world.Leader(), kLost);
+          const size_t writes = Writes(world, survivor);
+          world.ForceLead(survivor);
+          EXPECT_TRUE(world.RunFor(Seconds(2)));
+          EXPECT_EQ(world.Leader(), survivor);
+          EXPECT_TRUE(LeaderHolds(world, safe));
+          EXPECT_GT(Writes(world, survivor), writes) << "it takes writes";
+        },
+        [](Options& options) { options.dead_ip_lingers = Seconds(600); });
+  }
+}
+
+TEST(Doubt, ALeaderThatKeepsItsWritesBackIsToldToTakeThem) {
+  Doubtful(
+      3,
+      [](World& world) {
+        ASSERT_NO_FATAL_FAILURE(Begin(world));
+        const int leader = world.Leader();
+        world.dns().Fail(Seconds(600), false);
+        for (const int slot : Followers(world)) world.KillPod(slot, false, std::nullopt);
+        EXPECT_TRUE(world.RunFor(Seconds(3)));
+        const size_t fenced = Writes(world, leader);
+        EXPECT_TRUE(world.RunFor(Seconds(2)));
+        ASSERT_EQ(Writes(world, leader), fenced);
+        world.ForceLead(leader);
+        EXPECT_TRUE(world.RunFor(Seconds(2)));
+        EXPECT_GT(Writes(world, leader), fenced);
+      },
+      [](Options& options) { options.dead_ip_lingers = Seconds(600); });
+}
+
+TEST(Doubt, OneOfTwoThatDoubtIsChosenByAPerson) {
+  // Both hold as much and stand, and neither elects itself: whoever is told to lead goes before the other, although the
+  // other stood first, or comes first in the alphabetical order.
+  for (const int chosen : {0, 1}) {
+    Doubtful(
+        5,
+        [chosen](World& world) {
+          ASSERT_NO_FATAL_FAILURE(Begin(world));
+          const std::vector<int> others = Followers(world);
+          world.KillPod(world.Leader(), false, std::nullopt);
+          for (const int slot : {others[2], others[3]}) world.KillPod(slot, false, std::nullopt);
+          EXPECT_TRUE(world.RunFor(Seconds(5)));
+          ASSERT_EQ(world.Leader(), kLost);
+          const int slot = others[static_cast<size_t>(chosen)];
+          world.ForceLead(slot);
+          EXPECT_TRUE(world.RunFor(Seconds(3)));
+          EXPECT_EQ(world.Leader(), slot);
+        },
+        [](Options& options) { options.dead_ip_lingers = Seconds(600); });
+  }
+}
+
+TEST(Doubt, WhoIsToldToLeadGivesWayToWhoAnswers) {
+  // Told while a leader is heard, or in the midst of an ordinary election: nobody's say is taken away.
+  for (const int64_t after_ms : {0, 300, 1100, 1300, 1500}) {
+    Doubtful(3, [after_ms](World& world) {
+      ASSERT_NO_FATAL_FAILURE(Begin(world));
+      const int old = world.Leader();
+      const int told = Followers(world)[1];
+      if (after_ms > 0) world.KillPod(old, false, std::nullopt);
+      EXPECT_TRUE(world.RunFor(Millis(std::max<int64_t>(after_ms, 1))));
+      world.ForceLead(told);
+      EXPECT_TRUE(world.RunFor(Seconds(2)));
+      EXPECT_TRUE(world.RunUntilConverged(Seconds(6)));
+      if (after_ms == 0) {
+        EXPECT_EQ(world.Leader(), old);
+      }
+    });
+  }
 }
 
 TEST(Doubt, TwoMembersNeverDoubt) {

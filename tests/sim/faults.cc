@@ -91,6 +91,8 @@ void World::Inject(const Fault& fault) {
       return;
     case FaultKind::kForeignIp:
       return LoseIp(slot);
+    case FaultKind::kForceLead:
+      return ForceLead(slot);
     case FaultKind::kNewborn:
       if (RedisOf(slot) == nullptr || !RedisOf(slot)->has_data()) return;
       Partition(1u << slot, cut, false);

@@ -167,6 +167,8 @@ void Judge::CheckAction(Watched& w, const Action& action) {
   } else if (const auto* reply = std::get_if<SendReply>(&action)) {
     const auto* take = std::get_if<TakeOverReply>(&reply->reply);
     if (take != nullptr && take->accepted) ++handovers_;
+  } else if (const auto* lead = std::get_if<AnswerLead>(&action)) {
+    CheckForced(w, *lead);
   }
 }
 
@@ -193,6 +195,9 @@ void Judge::CheckEmptyPromotion(const Watched& w) {
     const SimTime silent_since =
         std::max(w.c->started, contact == w.contacts.end() ? SimTime{-1} : contact->second.heard);
     if (queue_.now() - silent_since >= options_.empty_wait && w.warned) continue;
+    // Whom a person gives up is said, and judged, in CheckForced.
+    const bool given_up = w.told.contains(listed.ip) || queue_.now() - silent_since >= options_.leader_timeout;
+    if (w.forced && given_up) continue;
     Object("promise 1", Who(w) + " promotes its empty redis, but " + listed.ip +
                             " is listed, not proved gone, and has " + std::to_string(other->content.log.size()) +
                             " keys");

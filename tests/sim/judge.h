@@ -15,6 +15,7 @@
 //   4  (liveness phase) one leader, everyone in sync with it, after one resync, within the bound; and it stays so
 //   5  one fault loses no write that enough replicas have confirmed; what is done on purpose loses none at all, and no
 //      client notices it
+//   forced: whom a person tells to lead says first whom it gives up; and it waits for nobody longer than that takes
 //   6  what a redis is about to drop was reported by its coordinator
 //   and the sane: terms never fall, leaders' redises are masters, each request is answered once, no storm of messages.
 //
@@ -87,6 +88,7 @@ class Judge {
   uint64_t takeovers() const { return takeovers_; }
   uint64_t fences() const { return fences_; }
   uint64_t drops() const { return drops_; }
+  uint64_t forced() const { return forced_; }
 
  private:
   // What process A knows of the member at an IP, by the events it was given.
@@ -118,6 +120,9 @@ class Judge {
     std::string refused;  // what its redis said when it last did not know a command
     SimTime second_began{0};
     int sent = 0;
+    bool would = false;          // asked, it has said that it would lead by force: it does not yet
+    bool forced = false;         // told to, and at it
+    std::set<std::string> told;  // the IPs that it has said it would give up, when it was last asked
   };
   struct Assertion {
     election::Term term = 0;
@@ -151,6 +156,7 @@ class Judge {
   void CheckAcknowledged(const std::set<WriteId>& kept);
   void CheckDiscard(const Redis& replica, const Content& incoming);
   void CheckLeaving(Watched& w);
+  void CheckForced(Watched& w, const election::AnswerLead& answer);
   void CheckRemote(const Watched& w, const election::CommandRemote& remote);
 
   // judge.cc
@@ -202,6 +208,7 @@ class Judge {
   uint64_t takeovers_ = 0;
   uint64_t fences_ = 0;
   uint64_t drops_ = 0;
+  uint64_t forced_ = 0;  // leaderships
 };
 
 }  // namespace hive::sim

@@ -56,6 +56,9 @@ void Judge::Learn(Watched& w, const Event& event) {
     const bool gone =
         probed->outcome == RedisProbed::Outcome::kRefused || probed->outcome == RedisProbed::Outcome::kEmpty;
     if (gone) contact.redis_gone = now;
+  } else if (const auto* lead = std::get_if<LeadAsked>(&event)) {
+    w.forced |= lead->force && w.would;
+    if (lead->force) partition_.reset();  // neither side need wait for doubt_timeout any more
   } else if (const auto* closed = std::get_if<StreamClosed>(&event)) {
     auto& streams = closed->id % 2 == 0 ? w.follows : w.accepted;
     const auto found = streams.find(closed->id);

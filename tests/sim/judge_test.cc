@@ -286,6 +286,39 @@ TEST_F(PlannedTest, AcceptsOneToARedisWhoseCoordinatorIsGone) {
   ExpectNone();
 }
 
+// ------------------------------------------------------------------------------------------------- told to lead
+
+class ForcedTest : public PlannedTest {
+ protected:
+  ForcedTest() : PlannedTest(Planned(Scenario::kMixed, 0)) {}
+  // A is told to lead; B, which led and has data, has been silent for long.
+  void Force(const std::vector<std::string>& given_up) {
+    Publish(WriteState::kOpen, Seconds(1));
+    world_.StallPod(1, Seconds(60));
+    world_.RunFor(Seconds(5));
+    const RequestId asked = world_.CoordinatorOf(0)->last_request + 1;
+    script_.members[kA].next = {AnswerLead{asked, AnswerLead::Outcome::kWould, "it would lead", given_up, {}}};
+    world_.ForceLead(0);
+    Say(kA, AnswerLead{asked + 1, AnswerLead::Outcome::kLeads, "by force", {}, {}});
+  }
+};
+
+TEST_F(ForcedTest, AcceptsThatItSaysWhomItGivesUp) {
+  Force({std::string(kB) + ", last heard 5 s ago"});
+  ExpectNone();
+}
+
+TEST_F(ForcedTest, ObjectsToSilence) {
+  Force({});
+  ExpectObjection("forced");
+}
+
+TEST_F(ForcedTest, ObjectsToOneThatNeverAnswers) {
+  world_.ForceLead(0);
+  Publish(WriteState::kOpen, Seconds(12));
+  ExpectObjection("forced");
+}
+
 // ------------------------------------------------------------------------------------------------- what is dropped
 
 class DiscardTest : public PlannedTest {

@@ -1,6 +1,7 @@
 // The judge on writes: who executes them, what becomes of those that were acknowledged, what clients see, and what is
 // dropped.
 #include <algorithm>
+#include <utility>
 
 #include "tests/sim/judge.h"
 
@@ -22,6 +23,9 @@ Duration Reaction(const Options& options) { return options.beat_interval + Milli
 // replica had lagged: what came to it late counts as dropped from where it lagged.
 constexpr int64_t kShortBy = 5 * kWriteBytes;
 constexpr int64_t kLongBy = 40 * kWriteBytes;
+
+// Who is told to lead says within this what came of it.
+constexpr Duration kForced = Seconds(11);
 
 }  // namespace
 
@@ -88,6 +92,11 @@ void Judge::CheckSides(const Redis& redis, WriteId write) {
 void Judge::CheckOneSide(const Redis& redis, const Tenure& tenure) {
   const Duration lease = options_.leader_timeout * 7 / 10;
   const Duration allowed = lease + Reaction(options_);
+  // Who was told to lead before DNS had told it of anybody knows nobody to settle with.
+  const auto knows_nobody = [&](const Pod& pod) {
+    const auto watched = watched_.find(pod.process);
+    return watched != watched_.end() && watched->second.listed.empty();
+  };
   for (const auto& [id, other] : tenures_) {
     const Redis& newer = redises_.at(id);
     if (id == redis.id || !newer.alive || !newer.master || other.first <= tenure.first) continue;
@@ -97,6 +106,7 @@ void Judge::CheckOneSide(const Redis& redis, const Tenure& tenure) {
     const Pod& here = pods_[redis.pod];
     const Pod& there = pods_[newer.pod];
     if (!here.alive || !there.alive || here.slot == there.slot) continue;
+    if (knows_nobody(here) || knows_nobody(there)) continue;
     if (queue_.now() - network_.DisturbedAt(here, there) < options_.leader_timeout * 3) continue;
     if (queue_.now() - last_fault_.value_or(SimTime{0}) < options_.leader_timeout * 2) continue;
     Object("promise 2", here.ip + " and " + there.ip + " have both been taking writes for " +
@@ -216,6 +226,34 @@ void Judge::CheckLeaving(Watched& w) {
       Object("handover", Who(w) + " has not answered whoever asked for a handover " +
                              std::to_string(ToMillis(now - since)) + " ms ago");
     }
+  }
+  for (const auto& [request, since] : w.c->leads) {
+    if (now - std::max(since, awake) > kForced) {
+      Object("forced",
+             Who(w) + " has not answered whoever told it to lead " + std::to_string(ToMillis(now - since)) + " ms ago");
+    }
+  }
+}
+
+// A person may give up what silent members hold; which members those are is said.
+void Judge::CheckForced(Watched& w, const AnswerLead& answer) {
+  w.would = answer.outcome == AnswerLead::Outcome::kWould;
+  if (w.would) w.told.clear();
+  for (const std::string& clause : answer.given_up) w.told.insert(clause.substr(0, clause.find_first_of(",:")));
+  if (w.would) return;
+  const bool forced = std::exchange(w.forced, false);
+  if (!forced || answer.outcome != AnswerLead::Outcome::kLeads) return;
+  ++forced_;
+  for (const Endpoint& listed : w.listed) {
+    const Pod* pod = pods_.At(listed.ip);
+    if (pod == nullptr || pod->id == w.c->pod || pod->foreign() || w.told.contains(listed.ip)) continue;
+    const Redis* other = redises_.OfPod(*pod);
+    if (other == nullptr || !other->has_data() || ProvedGone(w, listed.ip)) continue;
+    const auto contact = w.contacts.find(listed.ip);
+    const SimTime heard = contact == w.contacts.end() ? SimTime{-1} : contact->second.heard;
+    if (heard >= SimTime{0} && queue_.now() - heard <= options_.leader_timeout * 2) continue;  // it was asked
+    Object("forced", Who(w) + " leads by force, and has not said that it gives up " + listed.ip + ", which has " +
+                         std::to_string(other->content.log.size()) + " keys");
   }
 }
 

@@ -42,7 +42,8 @@ constexpr const char* kUsage =
     "hive_sim --seed S [--members M]     replays one schedule with its transcript\n"
     "hive_sim --plant BUG [--seeds N]    succeeds when the judge objects to the planted bug\n"
     "  --profile PROFILE   the kind of faults, rather than the drawn one: crashes redis partitions stalls dns scaling\n"
-    "                      purpose oddities planned one-fault one-partition newborn burst everything calm\n"
+    "                      purpose oddities planned one-fault one-partition newborn forced burst everything\n"
+    "                      calm\n"
     "  --expect RULE,..    of these rules demand only some: handover fencing durable discards orphans priority, or\n"
     "                      all (default), or none\n"
     "  --members 0 (default) draws 1 to 7; BUG is one of:";
@@ -171,7 +172,7 @@ void Explain(const Arguments& arguments, const Options& options) {
 
 struct Totals {
   uint64_t schedules = 0, failures = 0, elections = 0, promotions = 0, full = 0, partial = 0, steps = 0;
-  uint64_t handovers = 0, takeovers = 0, fences = 0, drops = 0, lost = 0;
+  uint64_t handovers = 0, takeovers = 0, fences = 0, drops = 0, forced = 0, lost = 0;
   Clients::Counts clients;
   Duration simulated{0};
   std::vector<int64_t> converged_ms;
@@ -188,6 +189,7 @@ struct Totals {
     takeovers += outcome.takeovers;
     fences += outcome.fences;
     drops += outcome.drops;
+    forced += outcome.forced;
     clients += outcome.clients;
     simulated_ms.push_back(ToMillis(outcome.simulated));
     lost += outcome.acknowledged_and_lost;
@@ -212,9 +214,9 @@ struct Totals {
                   static_cast<double>(schedules) / seconds);
     text += line;
     text += "seen: " + number(elections) + " elections, " + number(promotions) + " promotions, " + number(handovers) +
-            " handovers, " + number(takeovers) + " takeovers, " + number(fences) + " fences, " + number(full) +
-            " full and " + number(partial) + " partial resyncs, " + number(drops) + " discards, " + number(steps) +
-            " steps\n";
+            " handovers, " + number(takeovers) + " takeovers, " + number(fences) + " fences, " + number(forced) +
+            " led by force, " + number(full) + " full and " + number(partial) + " partial resyncs, " + number(drops) +
+            " discards, " + number(steps) + " steps\n";
     text += "clients: " + number(clients.sent) + " writes sent, " + number(clients.acknowledged) + " acknowledged, " +
             number(lost) + " of those lost; " + number(clients.closed) + " connections closed, " +
             number(clients.held_too_long) + " writes held too long, " + number(clients.refused) + " refused, " +

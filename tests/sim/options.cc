@@ -40,6 +40,9 @@ std::vector<FaultKind> KindsOf(Profile profile) {
       return {kPartition};
     case Profile::kNewborn:
       return {kNewborn, kNewborn, kNewborn, kKillCoordinator, kKillPod, kHandover};
+    case Profile::kForced:
+      return {kForceLead, kForceLead, kForceLead, kForceLead, kKillPod,   kKillPod,         kKillRedis,
+              kPartition, kPartition, kCutPair,   kDnsOutage, kStopRedis, kKillCoordinator, kRestartAllRedisButOne};
     case Profile::kBurst:
     case Profile::kEverything:
       break;
@@ -229,9 +232,9 @@ Options Draw(uint64_t seed, int members, std::optional<Profile> wanted) {
 }
 
 const char* Name(Profile profile) {
-  static constexpr const char* kNames[] = {"calm",      "crashes",       "redis",   "partitions", "stalls",
-                                           "dns",       "scaling",       "purpose", "oddities",   "planned",
-                                           "one-fault", "one-partition", "newborn", "burst",      "everything"};
+  static constexpr const char* kNames[] = {"calm",    "crashes", "redis",    "partitions", "stalls",    "dns",
+                                           "scaling", "purpose", "oddities", "planned",    "one-fault", "one-partition",
+                                           "newborn", "forced",  "burst",    "everything"};
   static_assert(std::size(kNames) == kProfiles);
   return kNames[static_cast<size_t>(profile)];
 }
@@ -290,6 +293,8 @@ const char* Name(FaultKind kind) {
       return "IP goes to another hive:";
     case FaultKind::kNewborn:
       return "everybody else restarts empty, cut off from";
+    case FaultKind::kForceLead:
+      return "told to lead by force:";
   }
   return "?";
 }

@@ -48,8 +48,9 @@ enum class FaultKind : uint8_t {
   kSlowRedis,         // each command takes up to 40 to 400 ms, by `mask`
   kForeignIp,         // a pod's node is lost, and its IP goes to another hive's
   kNewborn,           // one member is cut off, everybody else's redis restarts empty
+  kForceLead,         // somebody tells it to lead by force
 };
-inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kNewborn) + 1;
+inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kForceLead) + 1;
 const char* Name(FaultKind kind);
 
 struct Fault {
@@ -83,6 +84,7 @@ enum class Profile : uint8_t {
   kOneFault,      // Scenario::kOneFault
   kOnePartition,  // Scenario::kOneFault
   kNewborn,
+  kForced,
   kBurst,
   kEverything
 };

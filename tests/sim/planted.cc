@@ -38,6 +38,7 @@ constexpr Plant kPlants[] = {
     {"priority-unknown", "promise 4"},
     {"any-hive", "promise 1"},
     {"hides-refusals", "sanity"},
+    {"hides-given-up", "forced"},
 };
 static_assert(std::size(kPlants) == static_cast<size_t>(kPlantedBugs));
 
@@ -252,6 +253,10 @@ void MutateActions(PlantedBug bug, const Config& config, Instant now, const Even
     SayOpen(actions, /*holds_only=*/true);
   } else if (bug == PlantedBug::kLeavesAtOnce) {
     if (std::holds_alternative<LeaveAsked>(event)) actions.push_back(Left{});
+  } else if (bug == PlantedBug::kHidesGivenUp) {
+    for (Action& action : actions) {
+      if (auto* lead = std::get_if<AnswerLead>(&action)) lead->given_up.clear();
+    }
   }
 }
 

@@ -36,8 +36,9 @@ enum class PlantedBug : uint8_t {
   kPriorityUnknown,     // --priority is not passed on
   kAnyHive,             // the hive's name in messages is not looked at
   kHidesRefusals,       // what redis refuses is not shown
+  kHidesGivenUp,        // whom a member that is told to lead by force gives up is not said
 };
-inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kHidesRefusals) + 1;
+inline constexpr int kPlantedBugs = static_cast<int>(PlantedBug::kHidesGivenUp) + 1;
 const char* Name(PlantedBug bug);
 // The promise that the bug breaks: what the judge must name.
 const char* BrokenRule(PlantedBug bug);

@@ -81,6 +81,7 @@ Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, T
   outcome.takeovers = world.judge().takeovers();
   outcome.fences = world.judge().fences();
   outcome.drops = world.judge().drops();
+  outcome.forced = world.judge().forced();
   outcome.acknowledged_and_lost = world.judge().acknowledged_and_lost();
   return outcome;
 }

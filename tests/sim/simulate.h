@@ -30,7 +30,8 @@ struct Outcome {
   uint64_t handovers = 0;
   uint64_t takeovers = 0;
   uint64_t fences = 0;
-  uint64_t drops = 0;  // of data, by a resync
+  uint64_t drops = 0;   // of data, by a resync
+  uint64_t forced = 0;  // leaderships
 };
 
 Outcome Simulate(const Options& options, BrainFactory factory, PlantedBug bug, Transcript& transcript);

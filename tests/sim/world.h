@@ -66,6 +66,8 @@ class World {
   bool terminating() const;
   // A person asks the member at `slot` for a handover to the member at `to` (none: to any).
   void AskHandover(int slot, std::optional<int> to);
+  // A person tells the member at `slot` to lead by force.
+  void ForceLead(int slot);
   // A pod of another hive, with data, gets `ip`, which nobody has any more.
   void StartForeign(const std::string& ip);
   // The node of a pod is lost; the pod comes back elsewhere, and its IP goes to another hive, later than anybody who

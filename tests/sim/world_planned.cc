@@ -66,6 +66,13 @@ void World::AskHandover(int slot, std::optional<int> to) {
   coordinators_.AskHandover(c->id, target == nullptr ? std::string() : target->ip);
 }
 
+void World::ForceLead(int slot) {
+  const Coordinator* c = CoordinatorOf(slot);
+  if (c == nullptr) return;
+  Say("somebody tells #" + std::to_string(slot + 1) + " to lead by force");
+  coordinators_.ForceLead(c->id);
+}
+
 void World::Roll() {
   if (rolling_) return;
   rolling_ = true;

@@ -46,6 +46,14 @@ grpc::Status AskAt(const std::string& ip, int port) {
   return stub->Handover(&context, {}, &response);
 }
 
+grpc::Status TellToLeadAt(const std::string& ip, int port) {
+  const auto stub = v1::Hive::NewStub(FreshChannel({ip, static_cast<uint16_t>(port)}));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + Recorder::kPatience);
+  v1::LeadNowResponse response;
+  return stub->LeadNow(&context, {}, &response);
+}
+
 TEST(HandoverCaller, OnlyLoopbackIsHeard) {
   if (::unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "may not make a network namespace";
   ASSERT_TRUE(Configure("lo", "127.0.0.1"));
@@ -62,6 +70,8 @@ TEST(HandoverCaller, OnlyLoopbackIsHeard) {
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_THAT(refused.error_message(), testing::HasSubstr("only a caller on the member's own loopback"));
   EXPECT_EQ(recorder.Count<election::HandoverAsked>(), 0u);
+  EXPECT_EQ(TellToLeadAt(kAddress, (*server)->port()).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(recorder.Count<election::LeadAsked>(), 0u);
 
   std::thread core([&] {
     if (const auto asked = recorder.Await<election::HandoverAsked>()) calls.Answer({asked->id, true, "", {}});

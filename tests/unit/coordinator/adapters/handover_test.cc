@@ -102,6 +102,43 @@ TEST_F(HandoverCallsTest, OutOfTimeIsNotARefusal) {
   EXPECT_EQ(status.error_message(), "10.0.0.2 did not catch up");
 }
 
+TEST_F(HandoverCallsTest, WhoIsToldToLeadSaysWhatIsGivenUp) {
+  using Result = election::AnswerLead::Outcome;
+  struct Case {
+    bool force;
+    Result outcome;
+    grpc::StatusCode code;
+  };
+  for (const Case& each :
+       {Case{false, Result::kWould, grpc::StatusCode::OK}, Case{true, Result::kLeads, grpc::StatusCode::OK},
+        Case{true, Result::kRefused, grpc::StatusCode::FAILED_PRECONDITION},
+        Case{true, Result::kLate, grpc::StatusCode::DEADLINE_EXCEEDED}}) {
+    auto called = std::async(std::launch::async, [&] {
+      grpc::ClientContext context;
+      v1::LeadNowRequest request;
+      request.set_force(each.force);
+      v1::LeadNowResponse response;
+      const grpc::Status status = stub->LeadNow(&context, request, &response);
+      return std::pair(status, response);
+    });
+    const auto asked = recorder.Await<election::LeadAsked>();
+    ASSERT_TRUE(asked);
+    EXPECT_EQ(asked->force, each.force);
+    calls.Answer(election::AnswerLead{asked->id, each.outcome, "so it is", {"10.0.0.3, silent"}, kClaim});
+    const auto [status, response] = called.get();
+    EXPECT_EQ(status.error_code(), each.code);
+    if (!status.ok()) {
+      EXPECT_EQ(status.error_message(), "so it is");
+      continue;
+    }
+    EXPECT_EQ(response.leads(), each.outcome == Result::kLeads);
+    EXPECT_EQ(response.detail(), "so it is");
+    EXPECT_EQ(response.leader().term(), 5u);
+    ASSERT_EQ(response.given_up_size(), 1);
+    EXPECT_EQ(response.given_up(0), "10.0.0.3, silent");
+  }
+}
+
 TEST_F(HandoverCallsTest, NonsenseIsRefusedWithoutTheCore) {
   const grpc::Status status = Ask("everybody").get().status;
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);

@@ -91,6 +91,7 @@ class Recorder final : public Decider,
   void Demote(const election::DemoteOrphan&) override {}
   void Remote(const election::CommandRemote&) override {}
   void Answer(const election::AnswerHandover&) override {}
+  void Answer(const election::AnswerLead&) override {}
   void Left() override {}
   void ResolveNow() override {}
   void Store(election::Memory) override {}

@@ -222,5 +222,44 @@ TEST(Core, AHandoverThatRunsOutOfTimeIsLateNotRefused) {
   EXPECT_EQ(leader.state().role, Role::kLeading);
 }
 
+TEST(Core, WhoIsToldToLeadSaysFirstWhatWouldBeGivenUp) {
+  LoneMember member(0);
+  member.List({{"10.0.0.2", 7400}});  // silent: it may hold the data, for empty_wait
+  member.Run(Seconds(10));
+  ASSERT_EQ(member.state().role, Role::kJoining);
+
+  member.Step(LeadAsked{.id = 6});
+  ASSERT_TRUE(member.lead());
+  EXPECT_EQ(member.lead()->outcome, AnswerLead::Outcome::kWould);
+  EXPECT_THAT(member.lead()->detail, testing::HasSubstr("new, empty dataset"));
+  EXPECT_THAT(member.lead()->given_up, testing::ElementsAre("10.0.0.2, never heard: it may hold anything"));
+  member.Run(Seconds(2));
+  EXPECT_EQ(member.state().role, Role::kJoining) << "nothing was done";
+
+  member.Step(LeadAsked{.id = 7, .force = true});
+  member.Step(LeadAsked{.id = 8, .force = true});
+  EXPECT_EQ(member.lead()->id, 8u) << "it is at it already";
+  EXPECT_EQ(member.lead()->outcome, AnswerLead::Outcome::kRefused);
+  member.Run(Seconds(2));
+  EXPECT_EQ(member.lead()->id, 7u);
+  EXPECT_EQ(member.lead()->outcome, AnswerLead::Outcome::kLeads);
+  EXPECT_EQ(member.lead()->given_up.size(), 1u);
+  EXPECT_EQ(member.state().role, Role::kLeading);
+  EXPECT_EQ(member.state().view.write_state, WriteState::kOpen);
+
+  member.Step(LeadAsked{.id = 9, .force = true});
+  EXPECT_EQ(member.lead()->outcome, AnswerLead::Outcome::kLeads);
+  EXPECT_THAT(member.lead()->detail, testing::HasSubstr("already"));
+}
+
+TEST(Core, OneWhoseRedisCannotBeUsedDoesNotLeadByForce) {
+  Core core(MakeConfig());
+  const Actions actions = core.Step(Instant{}, 0, LeadAsked{.id = 5, .force = true});
+  const AnswerLead* answer = Find<AnswerLead>(actions);
+  ASSERT_NE(answer, nullptr);
+  EXPECT_EQ(answer->outcome, AnswerLead::Outcome::kRefused);
+  EXPECT_THAT(answer->detail, testing::HasSubstr("redis"));
+}
+
 }  // namespace
 }  // namespace hive::election

@@ -74,6 +74,7 @@ class LoneMember {
   }
   bool led() const { return led_; }
   const std::optional<AnswerHandover>& handover() const { return handover_; }
+  const std::optional<AnswerLead>& lead() const { return lead_; }
   int64_t said(const std::string& words) const {
     return std::count_if(notes_.begin(), notes_.end(),
                          [&](const std::string& note) { return note.find(words) != std::string::npos; });
@@ -92,6 +93,7 @@ class LoneMember {
   Actions Follow(const Action& action) {
     if (const auto* note = std::get_if<Note>(&action)) notes_.push_back(note->text);
     if (const auto* answer = std::get_if<AnswerHandover>(&action)) handover_ = *answer;
+    if (const auto* answer = std::get_if<AnswerLead>(&action)) lead_ = *answer;
     if (const auto* command = std::get_if<CommandRedis>(&action)) return Step(Obey(*command));
     if (const auto* probe = std::get_if<ProbeRedis>(&action)) {
       return Step(RedisProbed{probe->id, RedisProbed::Outcome::kRefused});
@@ -123,6 +125,7 @@ class LoneMember {
   RequestId last_request_ = 0;
   std::vector<std::string> notes_;
   std::optional<AnswerHandover> handover_;
+  std::optional<AnswerLead> lead_;
   bool led_ = false;
 };
 

@@ -43,6 +43,7 @@ struct Book final : PeerSender, PeerAnswerer, RedisPort, Discovery, WatchSink, M
   void Probe(const ProbeRedis& p) override { Add("probe " + std::to_string(p.id)); }
   void Demote(const DemoteOrphan& d) override { Add("demote " + std::to_string(d.id)); }
   void Remote(const CommandRemote& c) override { Add("remote " + replication::ToString(c.command)); }
+  void Answer(const AnswerLead& a) override { Add("lead " + std::to_string(a.id)); }
   void Answer(const AnswerHandover& a) override { Add("handover " + std::to_string(a.id)); }
   void Left() override { Add("left"); }
   void ResolveNow() override { Add("resolve"); }
@@ -97,6 +98,7 @@ TEST_F(RuntimeTest, CarriesActionsOutInTheirOrder) {
                  DemoteOrphan{.id = 8},
                  CommandRemote{.id = 9, .command = {.kind = RedisCommand::Kind::kUnpause}},
                  AnswerHandover{.id = 10},
+                 election::AnswerLead{.id = 11},
                  Left{},
                  ResolveNow{},
                  PublishLeader{},
@@ -107,7 +109,7 @@ TEST_F(RuntimeTest, CarriesActionsOutInTheirOrder) {
   EXPECT_THAT(book.lines,
               ElementsAre("send 1", "reply 2", "dial 3", "open 4", "report 4", "beat 5", "close 4", "close accepted 5",
                           "redis REPLICAOF NO ONE", "probe 7", "demote 8", "remote CLIENT UNPAUSE", "handover 10",
-                          "left", "resolve", "publish", "publish", "remember"));
+                          "lead 11", "left", "resolve", "publish", "publish", "remember"));
 }
 
 TEST_F(RuntimeTest, TicksWhenDueAndAfterWhatHasCome) {
