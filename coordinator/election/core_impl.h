@@ -445,6 +445,7 @@ class Core::Impl {
 
   // -------------------------------------------------------------------------------------------------- leading.cc
   void Open(const RedisStatus& promoted);
+  void RecallHistory(const RedisStatus& promoted);
   void Resign(std::string why);
   void LeaveLeadership(LeaderState state, const Claim& successor);
   void DriveLeading();

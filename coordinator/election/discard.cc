@@ -28,10 +28,8 @@ void Core::Impl::MeasureDiscard(const Claim& leader) {
       measured_.run_id == status.run_id && measured_.leader == leader.leader && measured_.offset == status.offset;
   if (!redis_.holds_data() || told) return;  // REPLICAOF may be repeated
   measured_ = {status.run_id, leader.leader, status.offset};
-  Excess excess = ExcessOver(lineage_, status);
-  if (excess.foreign && held_.dataset.origin == dataset_.origin && Descends(held_.lineage, status)) {
-    excess = ExcessSinceFork(held_.lineage, lineage_, status);
-  }
+  const bool same_dataset = held_.dataset.origin == dataset_.origin;
+  const Excess excess = ExcessOf(same_dataset ? held_.lineage : Lineage{}, lineage_, status);
   if (!excess.any()) return;
   std::string text;
   if (excess.foreign) {

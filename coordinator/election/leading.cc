@@ -14,6 +14,7 @@ constexpr int kBeatsBeforeSettling = 3;
 
 void Core::Impl::Open(const RedisStatus& promoted) {
   const bool new_dataset = winning_->own.empty;
+  if (!new_dataset) RecallHistory(promoted);
   // Promoted twice since it was last in step, its ids name none of the lineage; what it was before this promotion does.
   const bool known_dataset = dataset_.origin != 0 && (Descends(lineage_, promoted) || winning_->own.term != 0);
   if (new_dataset || !known_dataset) {
@@ -57,6 +58,16 @@ void Core::Impl::Open(const RedisStatus& promoted) {
   Publish(/*even_if_same=*/true);
   if (inherited) Respond(inherited->reply, TakeOverReply{MakeHeader(), true, "", leading_->claim});
   PayOwedCampaigns();
+}
+
+// Its redis may have taken nothing from the leader that this member followed last, and whose lineage it has: what it
+// was part of before is its history then. Else whatever has forked from that would seem to be on the line of this
+// leader.
+void Core::Impl::RecallHistory(const RedisStatus& promoted) {
+  RedisStatus before;  // what it was part of until this promotion
+  before.replication_id = promoted.second_replication_id;
+  if (held_.dataset.origin != dataset_.origin || Descends(lineage_, before)) return;
+  if (Descends(held_.lineage, before)) lineage_ = held_.lineage;
 }
 
 LeaderKey Core::Impl::MakeKey() const {

@@ -70,6 +70,15 @@ Excess ExcessSinceFork(const Lineage& own, const Lineage& lineage, const RedisSt
   return {0, 0, redis.keys > 0};
 }
 
+Excess ExcessOf(const Lineage& own, const Lineage& lineage, const RedisStatus& redis) {
+  const Excess by_ids = ExcessOver(lineage, redis);
+  if (NewestOf(lineage, redis.replication_id) >= 0 || !Descends(own, redis)) return by_ids;
+  if (!by_ids.foreign && NewestOf(own, redis.replication_id) < 0) return by_ids;
+  const Excess since_fork = ExcessSinceFork(own, lineage, redis);
+  if (since_fork.foreign) return by_ids;
+  return by_ids.foreign || since_fork.from > by_ids.from ? since_fork : by_ids;
+}
+
 void Append(Lineage& lineage, Promotion promotion) {
   lineage.push_back(std::move(promotion));
   if (lineage.size() > kMaxLineage) lineage.erase(lineage.begin());

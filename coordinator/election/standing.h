@@ -39,6 +39,11 @@ Excess ExcessOver(const Lineage& lineage, const RedisStatus& redis);
 // The same for a redis whose ids are too new to be in the leader's lineage: it was promoted more than once since its
 // own history, `own`, left the leader's.
 Excess ExcessSinceFork(const Lineage& own, const Lineage& lineage, const RedisStatus& redis);
+// The same, by whichever of the two knows of the longer common history. `own`: the history that the redis followed
+// last, of the same dataset; empty = not known. A replica that was behind when it went over to another leader takes the
+// offset at which it was for the end of its former history, although both lines went on together: only `own` knows
+// where they parted. But a redis that was made a replica behind its coordinator's back has been where `own` was not.
+Excess ExcessOf(const Lineage& own, const Lineage& lineage, const RedisStatus& redis);
 
 // Adds a promotion, forgetting the oldest beyond kMaxLineage.
 void Append(Lineage& lineage, Promotion promotion);

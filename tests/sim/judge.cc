@@ -253,7 +253,7 @@ void Judge::OnReplace(const Redis& replica, const Redis& source, const Content& 
   replaced_.push_back({queue_.now(), replica.id, source.id});
   if (!replica.has_data()) return;
   if (pods_[source.pod].foreign()) return CheckForeign(replica);
-  CheckDiscard(replica, incoming);
+  CheckDiscard(replica, source, incoming);
   const std::string what = pods_[replica.pod].ip + "'s " + std::to_string(replica.content.log.size()) +
                            " keys are replaced by " + std::to_string(incoming.log.size()) + " of " +
                            pods_[source.pod].ip;
@@ -369,6 +369,7 @@ std::optional<std::string> Judge::NotConverged() const {
 
 void Judge::OnConverged() {
   for (const auto& [id, w] : watched_) {
+    moving_ |= !w.c->handovers.empty();
     if (w.c->state.role != Role::kLeading) continue;
     converged_ = w.c->view.claim;
     const Redis* master = redises_.OfPod(pods_[w.c->pod]);
@@ -402,7 +403,7 @@ void Judge::OnEnd() {
     if (!w.refused.empty() && w.c->state.refused_commands.empty())
       Object("sanity", Who(w) + " says nowhere that its redis refused a command: " + w.refused);
     if (w.c->state.role != Role::kLeading) continue;
-    if (converged_ && w.c->view.claim.leader != converged_->leader)
+    if (converged_ && !moving_ && w.c->view.claim.leader != converged_->leader)
       Object("promise 4", "the leadership moved without a cause");
     const Redis* master = redises_.OfPod(pods_[w.c->pod]);
     CheckAcknowledged(std::set<WriteId>(master->content.log.begin(), master->content.log.end()));

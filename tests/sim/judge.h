@@ -154,7 +154,7 @@ class Judge {
   void CheckOneSide(const Redis& redis, const Tenure& tenure);
   void CheckFollowers(const Redis& redis, Tenure& tenure);
   void CheckAcknowledged(const std::set<WriteId>& kept);
-  void CheckDiscard(const Redis& replica, const Content& incoming);
+  void CheckDiscard(const Redis& replica, const Redis& source, const Content& incoming);
   void CheckLeaving(Watched& w);
   void CheckForced(Watched& w, const election::AnswerLead& answer);
   void CheckRemote(const Watched& w, const election::CommandRemote& remote);
@@ -194,6 +194,7 @@ class Judge {
   std::optional<SimTime> healed_;
   bool data_at_heal_ = false;
   std::optional<election::Claim> converged_;
+  bool moving_ = false;  // somebody has asked for a handover that was not over when all had converged
   std::optional<Violation> violation_;
   std::vector<SimTime> sent_;  // by WriteId: when a proxy last sent it
   std::map<RedisId, Tenure> tenures_;

@@ -171,7 +171,7 @@ void Judge::CheckAcknowledged(const std::set<WriteId>& kept) {
 // ------------------------------------------------------------------------------------------------- what is dropped
 
 // Promise 6: of what `replica` is about to lose, its coordinator has spoken.
-void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
+void Judge::CheckDiscard(const Redis& replica, const Redis& source, const Content& incoming) {
   const auto& held = replica.content.log;
   size_t common = 0;
   if (replica.content.root == incoming.root) {
@@ -185,7 +185,9 @@ void Judge::CheckDiscard(const Redis& replica, const Content& incoming) {
   Watched& w = watched->second;
   // One that sleeps, has just begun, or has not itself pointed its redis there cannot have spoken; nor of what has come
   // since it last read.
-  const bool own = w.c->state.view.claim.redis == replica.master_endpoint;
+  // Where the leader that it believes in has just stepped down, and its redis has taken what another one holds, that
+  // one's coordinator has spoken of the same writes.
+  const bool own = w.c->state.view.claim.redis == replica.master_endpoint && source.master;
   const size_t known = std::min(held.size(), w.keys_known);
   if (!own || known <= common || w.c->frozen || queue_.now() - w.c->started < Seconds(1)) return;
   const Discarded& said = w.c->state.discarded;

@@ -111,5 +111,29 @@ TEST(ExcessSinceFork, FindsWhereTwoHistoriesParted) {
   EXPECT_TRUE(ExcessSinceFork({{1, "S", 0}}, kLineage, redis).foreign);  // nothing in common
 }
 
+TEST(ExcessOf, OneThatChangedSidesWhileItWasBehindDropsOnlyWhatTheOtherSideHasNot) {
+  // It was at 75 when it went over to R, which had been promoted with all of A up to 88; the leader, B, has A up to 90.
+  RedisStatus redis = Redis("R", 95, "A");
+  redis.keys = 3;
+  redis.second_offset = 76;  // as redis writes it at +CONTINUE: its own offset, not where R began
+  const Lineage own = {{1, "A", 0}, {2, "R", 88}};
+  EXPECT_EQ(ExcessOver(kLineage, redis).bytes, 20);
+  EXPECT_EQ(ExcessOf(own, kLineage, redis).bytes, 7);
+  EXPECT_EQ(ExcessOf(own, kLineage, redis).from, 88);
+  // It has been a replica of B, of which its own history does not know.
+  redis = Redis("T", 195, "B");
+  redis.keys = 3;
+  redis.second_offset = 191;
+  EXPECT_EQ(ExcessOf({{1, "A", 0}, {2, "T", 190}}, kLineage, redis).bytes, 5);
+  redis = Redis("R", 95, "A");
+  redis.keys = 3;
+  redis.second_offset = 76;
+  // Nothing is known of its own history, or nothing of use: what its ids say.
+  EXPECT_EQ(ExcessOf({}, kLineage, redis).bytes, 20);
+  EXPECT_EQ(ExcessOf({{1, "S", 0}, {2, "R", 88}}, kLineage, redis).bytes, 20);
+  // On the leader's own line the offset says it all.
+  EXPECT_EQ(ExcessOf(own, kLineage, Redis("C", 210)).bytes, ExcessOver(kLineage, Redis("C", 210)).bytes);
+}
+
 }  // namespace
 }  // namespace hive::election
