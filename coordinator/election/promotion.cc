@@ -108,7 +108,9 @@ void Core::Impl::DrivePromoting() {
   if (winning_->takeover) DriveTakeover();
   for (auto& [endpoint, target] : winning_->targets) {
     const Peer* peer = peers_.Find(endpoint);
-    if (peer == nullptr || peer->gone || target.answered) continue;
+    // Whose redis was of no use, loading or mute, may be well again before this is decided, and hold more.
+    const bool final = target.answered && target.standing.available;
+    if (peer == nullptr || peer->gone || final) continue;
     if (now_ - target.asked >= config_.beat_interval) SendPrepare(endpoint, target);
   }
   DecidePromotion();

@@ -70,6 +70,7 @@ void World::KillCoordinator(Pod& pod) {
 RedisStatus World::StatusOf(const Pod& pod) const {
   RedisStatus status;
   status.run_id = pod.redis.run_id;
+  status.loading = pod.redis.loading;
   status.is_master = pod.redis.is_master;
   status.master = pod.redis.is_master ? Endpoint{} : pod.redis.master;
   status.replication_id = pod.redis.id;
@@ -130,7 +131,10 @@ void World::Obey(Pod& pod, const RedisCommand& command) {
 
 void World::CommandRedis(Pod& pod, const election::CommandRedis& action) {
   RedisDone done{action.id, pod.redis.up, pod.redis.up ? "" : "connection refused", {}};
-  if (pod.redis.up) {
+  if (pod.redis.up && pod.redis.loading && action.command.kind != RedisCommand::Kind::kRead) {
+    done.ok = false;
+    done.error = "LOADING Redis is loading the dataset in memory";
+  } else if (pod.redis.up) {
     Obey(pod, action.command);
     done.status = StatusOf(pod);
   }
@@ -323,6 +327,8 @@ std::string World::Run(const std::string& command) {
     listed_.insert(arguments.at(0));
   } else if (verb == "unlist") {
     listed_.erase(arguments.at(0));
+  } else if (verb == "loading" || verb == "loaded") {
+    pod(0).redis.loading = verb == "loading";
   } else if (verb == "adopt") {
     pod(0).redis.keys = std::stoll(arguments.at(1));
     pod(0).redis.is_master = true;

@@ -26,6 +26,7 @@ class World {
   //   start NAME...             starts their coordinators
   //   run DURATION              lets time pass: "250ms", "2s"
   //   write NAME BYTES          a client writes to that redis, if it is a master
+  //   loading NAME | loaded NAME  that redis begins to load data, and is done with it
   //   kill-redis NAME           the redis dies
   //   start-redis NAME          it comes back empty and parked
   //   kill-coordinator NAME     the coordinator dies; its redis lives
@@ -40,6 +41,7 @@ class World {
  private:
   struct Redis {
     bool up = true;
+    bool loading = false;
     std::string run_id;
     bool is_master = false;
     bool fenced = false;
