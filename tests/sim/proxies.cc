@@ -76,7 +76,7 @@ void Proxies::Turn(PodId pod) {
   } else if (!coordinators_.at(p.watched).alive || mute) {
     WatchNext(pod);
   }
-  if (p.watched != kNoId) Ask(pod);
+  AskOrTryNext(pod);
 }
 
 void Proxies::Watch(PodId pod) {
@@ -121,6 +121,11 @@ void Proxies::Failover(PodId pod, uint64_t watch) {
   Proxy& p = rows_[pod];
   if (!pods_[pod].alive || p.frozen || p.watch != watch) return;
   WatchNext(pod);
+  AskOrTryNext(pod);
+}
+
+void Proxies::AskOrTryNext(PodId pod) {
+  const Proxy& p = rows_[pod];
   if (p.watched != kNoId) return Ask(pod);
   queue_.After(kNextOtherDelay, [this, pod, next = p.watch] { Failover(pod, next); });
 }

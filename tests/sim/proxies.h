@@ -63,6 +63,7 @@ class Proxies {
   void WatchNext(PodId pod);
   void Closed(const Coordinator& c);
   void Failover(PodId pod, uint64_t watch);
+  void AskOrTryNext(PodId pod);
   void Published(const Coordinator& c);
   void Tell(PodId pod, const Coordinator& c);
   void Hear(PodId pod, const Answer& answer);
