@@ -73,6 +73,7 @@ std::shared_ptr<grpc::Channel> FreshChannel(const Endpoint& to,
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kMaxBackoffMs);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // members are reached directly, whatever the environment says
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);     // the core decides what is asked again
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);    // as GrpcServer
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   return grpc::CreateCustomChannel(GrpcTarget(to), credentials, arguments);
 }
