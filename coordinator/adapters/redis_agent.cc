@@ -235,6 +235,7 @@ void RedisAgent::TellLost(const Trouble& trouble) {
     LogWarning(kLog, "cannot use the local redis: waiting for it", {{"redis", Name()}, {"reason", trouble.detail}});
   }
   if (std::exchange(lost_told_, true) && known) return;
+  reported_ = {};
   inbox_.Post(election::RedisLost{trouble.detail});
 }
 
@@ -242,6 +243,7 @@ void RedisAgent::TellMute(const std::string& detail) {
   if (std::exchange(mute_told_, true)) return;
   LogWarning(kLog, "the local redis does not answer",
              {{"redis", Name()}, {"for_ms", ToMillis(options_.redis_timeout)}, {"reason", detail}});
+  reported_ = {};
   inbox_.Post(election::RedisMute{detail});
 }
 
@@ -259,7 +261,14 @@ void RedisAgent::TellBack() {
 
 // A run that has answered nothing but -BUSY yet cannot be told apart from another: nothing to report.
 void RedisAgent::ReportStatus() {
-  if (!status_.run_id.empty()) inbox_.Post(election::RedisReported{status_});
+  if (status_.run_id.empty()) return;
+  replication::RedisStatus as_before = std::exchange(reported_, status_);
+  as_before.uptime = status_.uptime;
+  if (as_before == status_) {
+    inbox_.PostWithoutHurry(election::RedisReported{status_});
+  } else {
+    inbox_.Post(election::RedisReported{status_});
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------ commands

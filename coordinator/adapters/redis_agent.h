@@ -118,8 +118,9 @@ class RedisAgent final : public RedisPort {
 
   // The thread's own.
   RedisConnection connection_;
-  replication::RedisStatus status_;  // the newest
-  std::string configured_run_;       // that knows masterauth
+  replication::RedisStatus status_;    // the newest
+  replication::RedisStatus reported_;  // the newest that the inbox was told, since redis was lost or mute
+  std::string configured_run_;         // that knows masterauth
   Instant next_configuring_;
   std::map<std::string, std::string> refused_settings_;  // command -> redis's error, as told; empty where it obeys
   std::string greeted_run_;                              // that the log has been told of

@@ -22,6 +22,9 @@ bool RedisSaidNo(const RedisDone& event) {
   return !event.ok && capitals && code != "BUSY" && code != "LOADING";
 }
 
+// Whoever has not been heard for so long is late: an echo is two beats old just before the next one comes.
+Duration LateAfter(const Config& config) { return config.beat_interval * 5 / 2; }
+
 }  // namespace
 
 Core::Core(Config config) : impl_(std::make_unique<Impl>(std::move(config))) {}
@@ -73,7 +76,34 @@ Duration Core::Impl::TickInterval() const {
                                     [](const auto& entry) { return entry.second.proof.has_value(); });
   const bool electing =
       role_ == Role::kElecting || role_ == Role::kPromoting || promise_ || promoting_heard_ || handover_;
-  return dialling || electing ? Millis(5) : config_.beat_interval / 4;
+  if (dialling || electing) return Millis(5);
+  const Duration shortest = Millis(1);
+  const Duration look = config_.beat_interval / 4;
+  if (AtRest()) return std::max(shortest, NextWord() - now_);
+  return leading_ ? std::clamp<Duration>(leading_->next_beat - now_, shortest, look) : look;
+}
+
+// Everybody is heard beat by beat, and nothing is under way: which is how a hive spends its days, and what it costs
+// then is wake-ups. No silence can end anything before the next beat, so that nothing is decided later for the longer
+// ticks.
+bool Core::Impl::AtRest() const {
+  if (!redis_.up() || leaving_ || doubts_) return false;
+  const auto of_late = [&](Instant heard) { return now_ - heard < LateAfter(config_); };
+  if (leading_) {
+    const bool settled = leading_->writes.state == WriteState::kOpen && !leading_->rival && !leading_->asks_since &&
+                         !leading_->yielding && leading_->assertions.empty() && leading_->orphans.empty();
+    return settled && !HearsTooFew(config_.leader_timeout / 4) &&
+           std::all_of(leading_->followers.begin(), leading_->followers.end(),
+                       [&](const auto& entry) { return of_late(entry.second.heard); });
+  }
+  return following_ && following_->confirmed && following_->stream && published_.in_sync &&
+         of_late(following_->heard) && !HearsTooFew(config_.leader_timeout / 2);
+}
+
+// When a leader's next beat is due, or a follower's report without one; at rest.
+Instant Core::Impl::NextWord() const {
+  if (leading_) return leading_->next_beat;
+  return std::min(ReportDue(), following_->heard + LateAfter(config_));
 }
 
 // ------------------------------------------------------------------------------------------------------- events

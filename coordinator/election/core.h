@@ -91,7 +91,8 @@ class Core {
   // Takes in one event and returns what to do, in order. `now` never goes backwards.
   Actions Step(Instant now, WallMicros wall, const Event& event);
 
-  // How soon a Tick is wanted at the latest: short while an election runs, a quarter of a beat otherwise.
+  // How soon after the last step a Tick is wanted, if nothing else comes until then: soon while an election runs, at
+  // the next beat while all is well, after a quarter of a beat otherwise.
   Duration TickInterval() const;
 
   State state(Instant now) const;

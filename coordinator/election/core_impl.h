@@ -354,6 +354,8 @@ class Core::Impl {
   void RedisRoleCheck();
   void WatchLink(Duration since_last_reading);
   void ReconcileRedis();
+  bool AtRest() const;
+  Instant NextWord() const;
   replication::Goal RedisGoal() const;
 
   // ------------------------------------------------------------------------------------------------ admission.cc
@@ -521,6 +523,7 @@ class Core::Impl {
   void CloseFollowStream();
   void Report();
   void DriveFollowing();
+  Instant ReportDue() const;
   void LoseLeader(Evidence evidence, std::string why);
   bool HearsLeader() const;
   bool LeavesForeignLeader();

@@ -23,7 +23,7 @@ using CallId = uint64_t;     // drawn by the core for what it asks; unique withi
 using RequestId = uint64_t;  // drawn by the runtime for what others ask
 using StreamId = uint64_t;   // follow streams: even = opened by the core (as follower), odd = accepted by the runtime
 
-// Time has passed. Sent at least every TickInterval().
+// Time has passed: nothing else has come for TickInterval().
 struct Tick {};
 
 // DNS answered with these members' coordinators (self among them, or not).

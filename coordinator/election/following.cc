@@ -140,6 +140,9 @@ void Core::Impl::On(const StreamClosed& event) {
   if (event.failure != Failure::kTimeout) BeginProof(*leader);
 }
 
+// When the leader is told anew where this member stands if no beat has asked for it by then.
+Instant Core::Impl::ReportDue() const { return following_->reported + config_.beat_interval * 3 / 2; }
+
 // A redis that was not available when the leader was found is looked at once, before it is told to replicate: data that
 // is no part of the leader's dataset elects first, as in ConsiderLeader.
 bool Core::Impl::LeavesForeignLeader() {
@@ -184,8 +187,7 @@ void Core::Impl::DriveFollowing() {
   const bool link_up = redis_.up() && replication::InSyncWith(redis_.status(), following_->claim.redis);
   const bool news = link_up != following_->reported_link_up || standing.empty != following_->reported_standing.empty ||
                     standing.available != following_->reported_standing.available;
-  const bool overdue = now_ - following_->reported >= config_.beat_interval * 3 / 2;
-  if (news || overdue) Report();
+  if (news || now_ >= ReportDue()) Report();
 }
 
 void Core::Impl::LoseLeader(Evidence evidence, std::string why) {

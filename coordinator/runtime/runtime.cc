@@ -39,7 +39,7 @@ Runtime::Runtime(EventInbox& inbox, Decider& decider, Ports ports, Clocks clocks
       ports_(std::move(ports)),
       clocks_(std::move(clocks)),
       begun_(clocks_.monotonic()),
-      last_tick_(begun_),
+      last_step_(begun_),
       observations_(begun_),
       last_turn_(begun_.time_since_epoch().count()) {}
 
@@ -54,14 +54,11 @@ void Runtime::Run() {
 }
 
 bool Runtime::Turn() {
-  const Instant wake_at = last_tick_ + decider_.TickInterval();
+  const Instant wake_at = last_step_ + decider_.TickInterval();
   const bool open = inbox_.inbox_.WaitUntil(wake_at, batch_);
   last_turn_.store(clocks_.monotonic().time_since_epoch().count(), std::memory_order_relaxed);
   if (!open) return false;
-  for (EventInbox::Item& item : batch_) {
-    Take(item);
-    TickIfDue();  // a long batch must not starve the timers
-  }
+  for (EventInbox::Item& item : batch_) Take(item);
   TickIfDue();
   return true;
 }
@@ -81,15 +78,13 @@ void Runtime::Take(EventInbox::Item& item) {
 void Runtime::Step(const Event& event) {
   traffic_.CountReceived(event);
   observations_.Heard(event);
-  Actions actions = decider_.Step(clocks_.monotonic(), clocks_.wall(), event);
+  last_step_ = clocks_.monotonic();
+  Actions actions = decider_.Step(last_step_, clocks_.wall(), event);
   for (Action& action : actions) Execute(action);
 }
 
 void Runtime::TickIfDue() {
-  const Instant now = clocks_.monotonic();
-  if (now < last_tick_ + decider_.TickInterval()) return;
-  last_tick_ = now;
-  Step(Event(Tick{}));
+  if (clocks_.monotonic() >= last_step_ + decider_.TickInterval()) Step(Event(Tick{}));
 }
 
 void Runtime::Answer(const Question& question) {

@@ -54,7 +54,7 @@ class Runtime {
   // drained.
   bool Turn();
 
-  // When the loop last turned: a watchdog's food. A healthy loop turns at least every TickInterval.
+  // When the loop last turned: a watchdog's food. A healthy loop turns once per beat at the least.
   Instant last_turn() const { return Instant(Duration(last_turn_.load(std::memory_order_relaxed))); }
 
  private:
@@ -70,7 +70,7 @@ class Runtime {
   const Ports ports_;
   const Clocks clocks_;
   const Instant begun_;
-  Instant last_tick_;
+  Instant last_step_;
   Traffic traffic_;
   Observations observations_;
   std::vector<EventInbox::Item> batch_;

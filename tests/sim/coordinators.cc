@@ -84,7 +84,7 @@ ProcessId Coordinators::Start(PodId pod_id) {
   queue_.After(microseconds(random_.Between(100, 3000)), [this, id] { AgentConnect(id); });
   queue_.After(options_.beat_interval, [this, id] { AgentPoll(id); });
   queue_.After(microseconds(random_.Between(500, 5000)), [this, id] { Resolve(id, true); });
-  TickLater(id);
+  TickLater(at(id));
   return id;
 }
 
@@ -197,6 +197,7 @@ void Coordinators::Step(Coordinator& c, Event event) {
     if (transcript_.on()) Log(c, "   -> " + election::ToString(action));
     Carry(c, action);
   }
+  if (c.alive) TickLater(c);
 }
 
 void Coordinators::Carry(Coordinator& c, Action& action) {
@@ -246,14 +247,23 @@ void Coordinators::Carry(Coordinator& c, Action& action) {
   }
 }
 
-void Coordinators::TickLater(ProcessId id) {
-  Coordinator& c = at(id);
-  const Duration jitter = microseconds(random_.Between(0, 1000));
-  queue_.After(c.brain->TickInterval() + jitter, [this, id] {
+// As in the runtime, each step puts the next tick off. One wait at a time is in the queue; it goes on waiting if it
+// ends too early, and is overtaken if it would end too late.
+void Coordinators::TickLater(Coordinator& c) {
+  c.tick_due = queue_.now() + c.brain->TickInterval() + Duration(microseconds(random_.Between(0, 1000)));
+  if (c.tick_waits && *c.tick_waits <= c.tick_due) return;
+  WaitForTick(c);
+}
+
+void Coordinators::WaitForTick(Coordinator& c) {
+  c.tick_waits = c.tick_due;
+  queue_.At(c.tick_due, [this, id = c.id, until = c.tick_due] {
     Coordinator& late = at(id);
-    if (!late.alive) return;
-    if (!late.frozen) Step(late, election::Tick{});
-    TickLater(id);
+    if (!late.alive || late.tick_waits != until) return;
+    late.tick_waits.reset();
+    if (queue_.now() < late.tick_due) return WaitForTick(late);
+    if (late.frozen) return TickLater(late);
+    Step(late, election::Tick{});
   });
 }
 

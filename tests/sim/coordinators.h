@@ -53,6 +53,8 @@ struct Coordinator {
   std::vector<election::Event> inbox;  // while frozen
   PlantedNotes planted;
   SimTime last_step{0};
+  SimTime tick_due{0};
+  std::optional<SimTime> tick_waits;  // until when the one in the queue does
 
   struct Call {
     ProcessId callee = kNoId;  // once it has arrived there
@@ -144,7 +146,8 @@ class Coordinators {
   void Deliver(ProcessId id, election::Event event);
   void Step(Coordinator& c, election::Event event);
   void Carry(Coordinator& c, election::Action& action);
-  void TickLater(ProcessId id);
+  void TickLater(Coordinator& c);
+  void WaitForTick(Coordinator& c);
   void Resolve(ProcessId id, bool repeat);
   void Log(const Coordinator& c, const std::string& what);
 

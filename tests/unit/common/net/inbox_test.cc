@@ -33,6 +33,22 @@ TEST(InboxTest, ADeadlineEndsTheWait) {
   EXPECT_GE(ReadMonotonicClock(), deadline);
 }
 
+TEST(InboxTest, WhatNeedNotWakeWaitsForWhatDoes) {
+  Inbox<int> inbox(10);
+  std::vector<int> out;
+  ASSERT_TRUE(inbox.Push(1, Inbox<int>::Urgency::kWaits));
+  std::thread reader([&] { EXPECT_TRUE(inbox.WaitUntil(Instant::max(), out)); });
+  ASSERT_TRUE(inbox.Push(2));
+  reader.join();
+  EXPECT_EQ(out, (std::vector<int>{1, 2}));
+
+  ASSERT_TRUE(inbox.Push(3, Inbox<int>::Urgency::kWaits));
+  const Instant deadline = ReadMonotonicClock() + Millis(20);
+  EXPECT_TRUE(inbox.WaitUntil(deadline, out));
+  EXPECT_GE(ReadMonotonicClock(), deadline);
+  EXPECT_EQ(out, std::vector<int>{3});
+}
+
 TEST(InboxTest, RefusesBeyondItsCapacity) {
   Inbox<int> inbox(2);
   EXPECT_TRUE(inbox.Push(1));

@@ -72,6 +72,20 @@ TEST(Core, RefusesIncompleteIdentitiesAndAbsurdTerms) {
   EXPECT_NE(RefusalOf(core, header), "");
 }
 
+// What a hive costs at rest is wake-ups; what it decides after a silence it must decide in time.
+TEST(Core, SleepsFromBeatToBeatUnlessSomebodyIsLate) {
+  LoneMember member(/*keys=*/1);
+  member.List({});
+  member.Run(Seconds(5));
+  ASSERT_EQ(member.state().role, Role::kLeading);
+  EXPECT_EQ(member.LongestSleep(Seconds(1)), Config().beat_interval);
+
+  member.Step(FollowOpened{1});
+  EXPECT_EQ(member.LongestSleep(Config().beat_interval * 2), Config().beat_interval);
+  member.Run(Config().beat_interval);
+  EXPECT_EQ(member.LongestSleep(Millis(500)), Config().beat_interval / 4);  // it has not said a word
+}
+
 // Incarnations have no order: a message of another one at a known address is not believed, but makes the core ask who
 // is there; the answer counts, and from then on the former one is refused for good.
 TEST(Core, AnotherIncarnationIsAskedBeforeItIsBelieved) {

@@ -45,6 +45,14 @@ class LoneMember {
     }
   }
 
+  // The longest that it would have slept in between.
+  Duration LongestSleep(Duration span) {
+    Duration longest{0};
+    for (const Instant end = now_ + span; now_ < end; Run(Millis(25)))
+      longest = std::max(longest, core_.TickInterval());
+    return longest;
+  }
+
   // Takes in the event, and whatever follows from it at once.
   Actions Step(const Event& event) {
     Actions all = core_.Step(now_, 0, event);

@@ -112,18 +112,24 @@ TEST_F(RuntimeTest, CarriesActionsOutInTheirOrder) {
                           "lead 11", "left", "resolve", "publish", "publish", "remember"));
 }
 
-TEST_F(RuntimeTest, TicksWhenDueAndAfterWhatHasCome) {
-  now += Millis(24);
-  ASSERT_TRUE(inbox.Post(RedisMute{}));
-  EXPECT_TRUE(runtime.Turn());
-  ASSERT_EQ(script.events.size(), 1u);  // not yet
+TEST_F(RuntimeTest, TicksWhenNothingElseHasComeForTheInterval) {
+  for (int i = 0; i < 3; ++i) {
+    now += Millis(20);
+    ASSERT_TRUE(inbox.Post(RedisMute{}));
+    EXPECT_TRUE(runtime.Turn());
+  }
+  EXPECT_EQ(script.events.size(), 3u);  // each of them put the tick off
 
-  now += Millis(1);
+  now += Millis(25);
+  EXPECT_TRUE(runtime.Turn());
+  ASSERT_EQ(script.events.size(), 4u);
+  EXPECT_TRUE(std::holds_alternative<Tick>(script.events[3]));
+
+  now += Millis(25);
   ASSERT_TRUE(inbox.Post(RedisMute{}));
   EXPECT_TRUE(runtime.Turn());
-  ASSERT_EQ(script.events.size(), 3u);
-  EXPECT_TRUE(std::holds_alternative<RedisMute>(script.events[1]));  // fresh news first
-  EXPECT_TRUE(std::holds_alternative<Tick>(script.events[2]));
+  ASSERT_EQ(script.events.size(), 5u);  // due, but fresh news do as well
+  EXPECT_TRUE(std::holds_alternative<RedisMute>(script.events[4]));
   EXPECT_EQ(runtime.last_turn(), now);
 }
 
