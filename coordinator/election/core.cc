@@ -494,8 +494,10 @@ replication::Goal Core::Impl::RedisGoal() const {
   // lost does not say so: a first sync may have ended since, over a link that lives on, and still brings what was
   // acknowledged.
   const RedisStatus& status = redis_.status();
-  const bool read_since = !left_alone_at_ || redis_read_at_ > *left_alone_at_;
-  const bool long_alone = left_alone_at_ && now_ - *left_alone_at_ > config_.leader_timeout;  // its link is dead, too
+  std::optional<Instant> alone_since = left_alone_at_;
+  if (!alone_since && config_.memory && config_.memory->run_id == status.run_id) alone_since = started_at_;
+  const bool read_since = !alone_since || redis_read_at_ > *alone_since;
+  const bool long_alone = alone_since && now_ - *alone_since > config_.leader_timeout;  // its link is dead, too
   const bool fed = status.sync_in_progress || (status.link_up && !long_alone);
   if (!status.is_master && read_since && !fed) return {Kind::kParked, {}};
   return {Kind::kUndecided, {}};

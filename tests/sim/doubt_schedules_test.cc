@@ -353,5 +353,21 @@ TEST(AnotherHive, TheIpOfADeadLeaderIsUsedAgain) {
       [](Options& options) { options.dead_ip_lingers = Seconds(30); });
 }
 
+// Its coordinator begins anew while it is cut off from the leader, whom others hear: nobody was lost, and yet nobody
+// feeds it. The address that its redis would dial may be another hive's before it is back.
+TEST(AnotherHive, ARestartedFollowerParksARedisThatNobodyFeeds) {
+  Play(3, [](World& world) {
+    ASSERT_NO_FATAL_FAILURE(Begin(world));
+    const int leader = world.Leader();
+    const int cut_off = Followers(world)[0];
+    world.CutBoth(leader, cut_off, 3, Cut::kSilent);
+    world.KillCoordinator(cut_off, Millis(50));
+    EXPECT_TRUE(world.RunFor(Seconds(2)));
+    EXPECT_TRUE(world.RedisOf(cut_off)->parked());
+    world.HealPair(leader, cut_off);
+    EXPECT_TRUE(world.RunUntilConverged(Seconds(5)));
+  });
+}
+
 }  // namespace
 }  // namespace hive::sim
