@@ -84,10 +84,13 @@ std::string Core::Impl::WhyNotLead() const {
 // Whom it would do without, and what is known of what they hold. Each begins with the IP.
 std::vector<std::string> Core::Impl::GivenUp() const {
   std::vector<std::string> clauses;
+  // In the end: who has not answered since it was told.
+  const Instant told = forced_ ? forced_->deadline - kForceLimit : now_;
+  const Instant since = told < now_ ? told : now_ - config_.leader_timeout;
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (peer.stranger() || (!redis_.holds_data() && ProvedEmptyHanded(peer))) continue;
     const Standing& standing = peer.report.standing;
-    if (!peer.gone && peer.heard && now_ - *peer.heard <= config_.leader_timeout) {
+    if (!peer.gone && peer.heard && *peer.heard >= since) {
       const bool useless = !standing.available && !standing.empty;
       if (useless) clauses.push_back(endpoint.ip + ", which answers: its redis cannot lead now, and may hold more");
       continue;

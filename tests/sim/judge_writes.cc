@@ -243,6 +243,8 @@ void Judge::CheckForced(Watched& w, const AnswerLead& answer) {
   if (w.would) w.told.clear();
   for (const std::string& clause : answer.given_up) w.told.insert(clause.substr(0, clause.find_first_of(",:")));
   if (w.would) return;
+  const auto& open = w.c->leads;
+  if (!open.empty() && open.begin()->first < answer.id) return;  // another one that tells it is answered later
   const bool forced = std::exchange(w.forced, false);
   if (!forced || answer.outcome != AnswerLead::Outcome::kLeads) return;
   ++forced_;
