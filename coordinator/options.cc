@@ -127,7 +127,7 @@ void DeclareFlags(FlagSet& flags, Options& options) {
   handover.Add("target", &options.handover_target, "the coordinator to ask, leader or not");
   DeclareTlsFlags(handover, "tls", options.tls, "mutual TLS towards it");
   FlagSet& lead = flags.AddCommand("lead", "", "makes this pod's member lead, without those that are silent");
-  lead.Add("force", &options.lead_force, "do it; without, only say what may be lost, and exit 1");
+  lead.Add("force", &options.lead_force, "do it; without, only say what may be lost, and exit 1").OnlyTyped();
   lead.Add("target", &options.lead_target, "the coordinator to ask, on this pod's loopback");
   DeclareTlsFlags(lead, "tls", options.tls, "mutual TLS towards it");
   FlagSet& health = flags.AddCommand("health", "SERVICE", "asks for a health service: exit 0 when SERVING, else 1");

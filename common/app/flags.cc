@@ -111,6 +111,11 @@ FlagSet::Added& FlagSet::Added::Required() {
   return *this;
 }
 
+FlagSet::Added& FlagSet::Added::OnlyTyped() {
+  set_.flags_[index_].only_typed = true;
+  return *this;
+}
+
 FlagSet::Added FlagSet::AddFlag(Flag flag) {
   flags_.push_back(std::move(flag));
   return Added(*this, flags_.size() - 1);
@@ -310,7 +315,7 @@ std::string FlagSet::ReadFlag(std::span<const std::string>& args) {
 
 std::string FlagSet::ReadEnvironment(const Environment& environment) {
   for (Flag& flag : flags_) {
-    if (!flag.given.empty()) continue;  // the command line wins
+    if (!flag.given.empty() || flag.only_typed) continue;  // the command line wins
     const std::string name = EnvironmentName(flag.name);
     const std::optional<std::string> value = environment(name);
     if (!value || value->empty()) continue;
@@ -427,7 +432,8 @@ std::string FlagSet::Help() const {
   text += "\nFlags; each also from the environment, where --some-flag is HIVE_SOME_FLAG; the command line wins:\n";
   for (const Flag& flag : flags_) {
     text += "  --" + flag.name + (flag.is_bool ? "" : "=" + flag.form) + "\n      " + flag.help + "\n      " +
-            (flag.required ? "required" : "default: " + flag.default_text) + "; " + flag.allowed + "\n";
+            (flag.required ? "required" : "default: " + flag.default_text) + "; " + flag.allowed +
+            (flag.only_typed ? "; not from the environment" : "") + "\n";
   }
   return text + "  --help\n      print this and exit\n  --version\n      print the version and exit\n";
 }

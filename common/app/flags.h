@@ -68,6 +68,8 @@ class FlagSet {
     Added& DefaultText(std::string text);
     // Without a value there is no start.
     Added& Required();
+    // Not from the environment: for what must be meant each time that it is done.
+    Added& OnlyTyped();
 
    private:
     friend class FlagSet;
@@ -128,6 +130,7 @@ class FlagSet {
     std::function<bool(std::string_view)> parse;
     bool is_bool = false;
     bool required = false;
+    bool only_typed = false;
     std::string given = {};  // "--name=value" or "HIVE_NAME=value" once it has a value of its own
   };
   struct Command {

@@ -26,6 +26,7 @@ struct Options {
   std::string peers;
   Endpoint target{"127.0.0.1", 7400};
   bool watch = false;
+  bool force = false;
 };
 
 // The command line of a made-up coordinator.
@@ -50,6 +51,7 @@ class FlagsTest : public testing::Test {
     FlagSet& status = flags.AddCommand("status", "", "prints the hive");
     status.Add("target", &o.target, "whom to ask");
     status.Add("watch", &o.watch, "go on");
+    status.Add("force", &o.force, "do it").OnlyTyped();
     flags.AddCommand("health", "SERVICE", "asks for health").Add("target", &o.target, "whom to ask");
   }
 
@@ -127,6 +129,16 @@ TEST_F(FlagsTest, TheEnvironmentGivesWayToTheCommandLine) {
   EXPECT_EQ(o.threads, 8);
   EXPECT_EQ(o.timeout, Seconds(2));
   EXPECT_FALSE(flags.given("hive"));  // set to nothing: unset
+}
+
+TEST_F(FlagsTest, WhatMustBeMeantIsNotReadFromTheEnvironment) {
+  environment = {{"HIVE_FORCE", "true"}, {"HIVE_WATCH", "true"}};
+  Accept({"status"});
+  EXPECT_TRUE(o.watch);
+  EXPECT_FALSE(o.force);
+  EXPECT_THAT(Parse({"status", "--help"}).output, HasSubstr("true or false; not from the environment\n"));
+  Accept({"status", "--force"});
+  EXPECT_TRUE(o.force);
 }
 
 TEST_F(FlagsTest, ABadVariableIsNamedAsOne) {
