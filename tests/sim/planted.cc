@@ -251,6 +251,9 @@ void MutateActions(PlantedBug bug, const Config& config, Instant now, const Even
     SayOpen(actions, /*holds_only=*/false);
   } else if (bug == PlantedBug::kNoHold) {
     SayOpen(actions, /*holds_only=*/true);
+    for (Action& action : actions) {
+      if (auto* publish = std::get_if<PublishLeader>(&action)) publish->view.handed_over_by = 0;
+    }
   } else if (bug == PlantedBug::kLeavesAtOnce) {
     if (std::holds_alternative<LeaveAsked>(event)) actions.push_back(Left{});
   } else if (bug == PlantedBug::kHidesGivenUp) {

@@ -23,7 +23,7 @@ enum class PlantedBug : uint8_t {
   kOthersLookBehind,    // members are told that every other member holds next to nothing
   kIgnoresDoubt,        // nobody remembers whom it has heard, so nobody doubts
   kIgnoresFence,        // leaders say open where they mean hold or fenced, and fence no redis
-  kNoHold,              // leaders hand over without a HOLD
+  kNoHold,              // nobody is told of a handover: neither by the leader (HOLD) nor by its successor
   kLeavesAtOnce,        // a process that is told to stop stops
   kTakesOverBehind,     // neither leader nor successor looks whether the successor has everything
   kTakeoverNoCatchUp,   // whoever takes over from a lost leader's redis takes that one for empty-handed
