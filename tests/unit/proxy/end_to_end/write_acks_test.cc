@@ -261,8 +261,6 @@ TEST_P(WriteAcksTest, LeaderChangeWhileUnconfirmedCloses) {
   EXPECT_TRUE(again.Quiet(200));
   watch_->SetWriteState(hive::v1::WRITE_STATE_HOLD);
   watch_->AwaitHeard();
-  b_->Signal(SIGCONT);
-  b_->Signal(SIGSTOP);
   Switch(3);
   EXPECT_EQ(again.Reply(1000), "<closed>");
   b_->Signal(SIGCONT);
