@@ -46,8 +46,8 @@ class EventInbox {
   // The outcome of something that the core asked for. False when the runtime has stopped.
   bool Post(election::Event event) { return inbox_.Push(Item(std::move(event))); }
 
-  // The same for what changes nothing: it is taken in, in its order, when the runtime wakes up for something else, a
-  // beat later at the most.
+  // The same for what changes nothing: it is taken in, in its order, when the runtime wakes up for something else,
+  // half a second later at the most.
   bool PostWithoutHurry(election::Event event) {
     return inbox_.Push(Item(std::move(event)), Inbox<Item>::Urgency::kWaits);
   }

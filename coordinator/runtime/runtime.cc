@@ -1,5 +1,6 @@
 #include "coordinator/runtime/runtime.h"
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -54,7 +55,7 @@ void Runtime::Run() {
 }
 
 bool Runtime::Turn() {
-  const Instant wake_at = last_step_ + decider_.TickInterval();
+  const Instant wake_at = std::min(last_step_ + decider_.TickInterval(), clocks_.monotonic() + kLongestSleep);
   const bool open = inbox_.inbox_.WaitUntil(wake_at, batch_);
   last_turn_.store(clocks_.monotonic().time_since_epoch().count(), std::memory_order_relaxed);
   if (!open) return false;

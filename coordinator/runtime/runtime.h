@@ -42,6 +42,9 @@ struct Clocks {
 
 class Runtime {
  public:
+  // Whatever the decider needs, the loop turns so often: well within the patience of those who look at last_turn.
+  static constexpr Duration kLongestSleep = Millis(500);
+
   Runtime(EventInbox& inbox, Decider& decider, Ports ports, Clocks clocks = Clocks::Real());
   ~Runtime();  // answers the questions that still wait with nullptr
   Runtime(const Runtime&) = delete;
@@ -54,7 +57,7 @@ class Runtime {
   // drained.
   bool Turn();
 
-  // When the loop last turned: a watchdog's food. A healthy loop turns once per beat at the least.
+  // When the loop last turned: a watchdog's food. A healthy loop turns at least every kLongestSleep.
   Instant last_turn() const { return Instant(Duration(last_turn_.load(std::memory_order_relaxed))); }
 
  private:

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/net/clock.h"
+
 namespace hive::coordinator {
 namespace {
 
@@ -21,13 +23,14 @@ struct Script final : Decider {
     events.push_back(event);
     return std::exchange(next, {});
   }
-  Duration TickInterval() const override { return Millis(25); }
+  Duration TickInterval() const override { return interval; }
   State state(Instant) const override {
     State state;
     state.term = 42;
     return state;
   }
 
+  Duration interval = Millis(25);
   std::vector<Event> events;
   Actions next;
 };
@@ -65,6 +68,16 @@ struct Accepted final : PeerAnswerer {
   Book& book;
 };
 
+Ports PortsOf(Book& book, Accepted& accepted) {
+  return {.peers = book,
+          .answers = accepted,
+          .redis = book,
+          .discovery = book,
+          .watchers = {&book, &book},
+          .memory = book,
+          .handovers = book};
+}
+
 class RuntimeTest : public testing::Test {
  protected:
   Instant now{Seconds(100)};
@@ -72,16 +85,7 @@ class RuntimeTest : public testing::Test {
   Script script;
   Book book;
   Accepted accepted{book};
-  Runtime runtime{inbox,
-                  script,
-                  {.peers = book,
-                   .answers = accepted,
-                   .redis = book,
-                   .discovery = book,
-                   .watchers = {&book, &book},
-                   .memory = book,
-                   .handovers = book},
-                  {[this] { return now; }, [] { return WallMicros{7}; }}};
+  Runtime runtime{inbox, script, PortsOf(book, accepted), {[this] { return now; }, [] { return WallMicros{7}; }}};
 };
 
 TEST_F(RuntimeTest, CarriesActionsOutInTheirOrder) {
@@ -131,6 +135,20 @@ TEST_F(RuntimeTest, TicksWhenNothingElseHasComeForTheInterval) {
   ASSERT_EQ(script.events.size(), 5u);  // due, but fresh news do as well
   EXPECT_TRUE(std::holds_alternative<RedisMute>(script.events[4]));
   EXPECT_EQ(runtime.last_turn(), now);
+}
+
+// Liveness goes by last_turn, and beats may be seconds apart (--beat-interval): a loop with nothing to do is not stuck.
+TEST(RuntimeClockTest, TurnsAlthoughNothingIsDueForLong) {
+  EventInbox inbox;
+  Script script;
+  script.interval = Seconds(3600);
+  Book book;
+  Accepted accepted{book};
+  Runtime runtime(inbox, script, PortsOf(book, accepted));
+  const Instant before = ReadMonotonicClock();
+  EXPECT_TRUE(runtime.Turn());
+  EXPECT_GE(runtime.last_turn() - before, Runtime::kLongestSleep);
+  EXPECT_TRUE(script.events.empty());
 }
 
 TEST_F(RuntimeTest, RefusesPeersBeforeItRefusesItsOwn) {
