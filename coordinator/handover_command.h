@@ -17,7 +17,7 @@ int AskForHandover(const Endpoint& target, const MemberTls& tls, const std::stri
 
 // Tells the member at `target`, on this pod's loopback, to lead. Prints who leads and what was given up and returns 0.
 // Without `force` nothing is done: prints on stderr what would be given up, and returns 1; and so where it cannot be
-// done, or there is nothing to do, with one line why.
+// done, with one line why. One that leads already is no failure.
 int AskToLead(const Endpoint& target, const MemberTls& tls, bool force);
 
 }  // namespace hive::coordinator

@@ -598,8 +598,8 @@ class Core::Impl {
   Tally tally_;
   std::string redis_trouble_ = "has not answered yet";  // why the local redis cannot be used; old while it can
   std::map<std::string, std::string> refused_commands_;
-  Duration unlinked_{
-      0};  // how long the local redis ought to have had a link to its leader's, and neither had one nor copied
+  // How long the local redis ought to have had a link to its leader's, and neither had one nor copied.
+  Duration unlinked_{0};
   std::optional<Instant> replicaof_refused_;
   Instant next_reconcile_;
   std::array<uint64_t, kReasonsToRefuse> refused_messages_{};
