@@ -17,7 +17,6 @@
 #include "common/app/flags.h"
 #include "common/app/grpc_server.h"
 #include "common/app/health.h"
-#include "common/app/last_line.h"
 #include "common/app/log.h"
 #include "common/app/member_tls.h"
 #include "common/app/metrics_server.h"

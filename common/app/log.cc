@@ -12,7 +12,6 @@
 #include <mutex>
 #include <utility>
 
-#include "common/app/last_line.h"
 #include "common/app/member_tls.h"
 #include "common/net/clock.h"
 

@@ -79,6 +79,9 @@ inline void LogError(std::string_view component, std::string_view message, LogFi
   Log(LogLevel::kError, component, message, fields);
 }
 
+// Why the process must end, where people look for it: the line as it is, behind whatever was logged before.
+void WriteLastLine(std::string_view line);
+
 // Would a line of this level be written? For callers that build costly fields.
 bool LogEnabled(LogLevel level);
 

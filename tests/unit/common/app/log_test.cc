@@ -10,8 +10,6 @@
 #include <thread>
 #include <vector>
 
-#include "common/app/last_line.h"
-
 namespace hive {
 namespace {
 
