@@ -135,14 +135,15 @@ void PeerDiscovery::Run() {
   while (!ending_) {
     // A question under way is waited for rather than asked again; it ends within the resolver's timeout.
     wanted_ = false;
+    const Instant asked = ReadMonotonicClock();
     if (!asking_) {
       asking_ = true;
       lock.unlock();
       Ask();
       lock.lock();
     }
-    wake_.wait_for(lock, kAtMostEvery, [this] { return ending_; });
-    wake_.wait_for(lock, options_.dns_interval - kAtMostEvery, [this] { return ending_ || wanted_; });
+    wake_.wait_for(lock, options_.dns_interval, [this] { return ending_ || wanted_; });
+    wake_.wait_for(lock, asked + kAtMostEvery - ReadMonotonicClock(), [this] { return ending_; });
   }
 }
 
@@ -152,7 +153,7 @@ void PeerDiscovery::Ask() {
     return;
   }
   TellIfUnlisted(AddressesOf(options_.peers.listed));
-  inbox_.Post(election::PeersListed{options_.peers.listed});
+  Tell(options_.peers.listed);
   const std::lock_guard lock(mutex_);
   asking_ = false;
 }
@@ -160,6 +161,7 @@ void PeerDiscovery::Ask() {
 void PeerDiscovery::Answer(const DnsAnswer& answer) {
   const bool answered = answer.outcome == DnsAnswer::Outcome::kAddresses;
   if (!answered) {
+    told_.reset();
     inbox_.Post(election::PeersUnlisted{answer.outcome == DnsAnswer::Outcome::kNoSuchName, answer.text});
   } else {
     std::vector<Endpoint> listed;
@@ -170,10 +172,22 @@ void PeerDiscovery::Answer(const DnsAnswer& answer) {
     listed.erase(std::unique(listed.begin(), listed.end()), listed.end());
     listed_ = listed;
     TellIfUnlisted(AddressesOf(listed));
-    inbox_.Post(election::PeersListed{std::move(listed)});
+    Tell(std::move(listed));
   }
   const std::lock_guard lock(mutex_);
   asking_ = false;
+}
+
+// The same list once more is no reason to wake anybody up.
+void PeerDiscovery::Tell(std::vector<Endpoint> listed) {
+  const bool news = listed != told_;
+  told_ = listed;
+  election::PeersListed event{std::move(listed)};
+  if (news) {
+    inbox_.Post(std::move(event));
+  } else {
+    inbox_.PostWithoutHurry(std::move(event));
+  }
 }
 
 void PeerDiscovery::TellIfUnlisted(const std::vector<std::string>& addresses) {

@@ -82,6 +82,7 @@ class PeerDiscovery final : public Discovery {
   void Run();
   void Ask();
   void Answer(const DnsAnswer& answer);
+  void Tell(std::vector<Endpoint> listed);
   void TellIfUnlisted(const std::vector<std::string>& addresses);
 
   const DiscoveryOptions options_;
@@ -95,7 +96,8 @@ class PeerDiscovery final : public Discovery {
   bool asking_ = false;  // guarded by mutex_: a question is under way
 
   // Of whoever handles an answer; answers come one at a time.
-  std::vector<Endpoint> listed_;  // by the last answer
+  std::vector<Endpoint> listed_;               // by the last answer that lists anybody
+  std::optional<std::vector<Endpoint>> told_;  // the same, if it was the last of all
   std::optional<Instant> unlisted_since_;
   std::optional<Instant> reminded_;
 
