@@ -118,7 +118,7 @@ void Core::Impl::On(const PeersListed& event) {
     listed_since_ = now_;
     if (role_ == Role::kJoining) joining_.since = now_;  // whoever is new has yet to be asked
   }
-  peers_.ForgetUnlisted(now_, kUnlistedPatience);
+  peers_.ForgetUnlisted(now_, std::max(kUnlistedPatience, config_.doubt_timeout));
 }
 
 void Core::Impl::On(const PeersUnlisted& event) {
@@ -162,6 +162,7 @@ void Core::Impl::RedisRoleCheck() {
   if (role_ == Role::kLeading && status.is_master && !lineage_.empty() && !status.busy) {
     lineage_.back().replication_id = status.replication_id;
   }
+  LearnLeadersId();
   const bool switching = handover_ && handover_->change && handover_->change->parked();
   if (role_ == Role::kLeading && !status.is_master && !status.loading && !status.busy && !switching) {
     demoted_ = true;

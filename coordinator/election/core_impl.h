@@ -44,7 +44,8 @@ inline constexpr Duration kGreetInterval = Millis(100);
 // likely cut off than the last survivor.
 inline constexpr Duration kDnsPatience = Seconds(30);
 
-// How long a member that DNS does not list is remembered after it was last heard.
+// How long a member that DNS does not list is remembered after it was last heard, at least: whoever may be counted on,
+// or against, is (doubt_timeout).
 inline constexpr Duration kUnlistedPatience = Seconds(10);
 
 // How often the same complaint is logged while it lasts.
@@ -213,6 +214,12 @@ class Core::Impl {
     std::optional<Instant> asks_since;         // its loop stood still: what was heard before counts for nothing
     bool isolated = false;                     // the last follower was lost by silence, and nobody has answered since
     Instant next_reluctant;
+  };
+
+  // A leader that said its lineage.
+  struct Teacher {
+    Endpoint redis;
+    Instant heard;
   };
 
   struct Following {
@@ -495,6 +502,7 @@ class Core::Impl {
   void EndForced(AnswerLead::Outcome outcome, std::string detail);
 
   // ---------------------------------------------------------------------------------------------------- doubt.cc
+  bool IsMember(const Peer& peer) const;
   bool Counts(const Peer& peer) const;
   bool HearsTooFew(Duration patience) const;
   bool InDoubt() const;
@@ -527,6 +535,7 @@ class Core::Impl {
   void LoseLeader(Evidence evidence, std::string why);
   bool HearsLeader() const;
   bool LeavesForeignLeader();
+  void LearnLeadersId();
 
   // ------------------------------------------------------------------------------------------------------- state
   const Config config_;
@@ -543,6 +552,7 @@ class Core::Impl {
   Dataset dataset_;
   Instant dataset_as_of_;
   Lineage lineage_;
+  Teacher taught_by_;  // whose beat said the lineage last; empty when it was its last one
   LocalRedis redis_;
   Peers peers_;
   Instant listed_since_;  // DNS has listed the same set since

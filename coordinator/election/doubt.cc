@@ -6,12 +6,16 @@
 
 namespace hive::election {
 
-// One of the members that count: heard of within doubt_timeout, and not known to have left for a reason.
-bool Core::Impl::Counts(const Peer& peer) const {
-  if (!peer.met() || !peer.answered || now_ - *peer.answered > config_.doubt_timeout) return false;
-  if (peer.report.will.leaving || peer.resigned) return false;
+// One of the members: heard of, and not known to have left for a reason.
+bool Core::Impl::IsMember(const Peer& peer) const {
+  if (!peer.met() || !peer.answered || peer.report.will.leaving || peer.resigned) return false;
   const bool dropped_by_dns = peer.was_listed && !peer.listed && peers_.self_listed();
   return !dropped_by_dns;
+}
+
+// One of the members that count: heard of within doubt_timeout.
+bool Core::Impl::Counts(const Peer& peer) const {
+  return IsMember(peer) && now_ - *peer.answered <= config_.doubt_timeout;
 }
 
 // Fewer than half of the members that count have answered within `patience`; or exactly half, if there are more than
@@ -23,8 +27,10 @@ bool Core::Impl::HearsTooFew(Duration patience) const {
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (!Counts(peer)) continue;
     ++members;
-    // A refusal is no answer either: firewalls make them, too. A leader gives it the time that silence has.
-    const bool hears = (leading_ || !peer.gone) && now_ - *peer.answered <= patience;
+    // A refusal is no answer either, be it the first of several: firewalls make them, too. A leader gives it the time
+    // that silence has.
+    const bool refuses = peer.gone || peer.proof;
+    const bool hears = (leading_ || !refuses) && now_ - *peer.answered <= patience;
     heard += hears ? 1 : 0;
     if (!hears && peer.identity == last_leader_) leader_missing = true;
   }
@@ -120,11 +126,12 @@ void Core::Impl::SuspendAfterStall() {
   leading_->next_beat = now_;
 }
 
+// Of every member, however long it has not been heard: this one may have stood still for longer than doubt_timeout.
 bool Core::Impl::StillAsking() const {
   if (!leading_->asks_since || now_ - *leading_->asks_since >= config_.election_window) return false;
   return std::any_of(peers_.all().begin(), peers_.all().end(), [&](const auto& entry) {
     const Peer& peer = entry.second;
-    return !peer.gone && Counts(peer) && *peer.answered < *leading_->asks_since;
+    return !peer.gone && IsMember(peer) && *peer.answered < *leading_->asks_since;
   });
 }
 

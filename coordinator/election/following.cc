@@ -103,6 +103,8 @@ void Core::Impl::On(const BeatReceived& event) {
     dataset_ = beat.dataset;
     dataset_as_of_ = now_;
     lineage_ = beat.lineage;
+    taught_by_ = beat.state == LeaderState::kOpen ? Teacher{beat.claim.redis, now_} : Teacher{};
+    LearnLeadersId();
     proved_lost_ = {};
     if (!known_before) MeasureSilentDiscard();
   }
@@ -138,6 +140,18 @@ void Core::Impl::On(const StreamClosed& event) {
   if (leader == nullptr) return;
   leader->next_greeting = now_;
   if (event.failure != Failure::kTimeout) BeginProof(*leader);
+}
+
+// A replication id that the leader's redis has drawn since its promotion is known here, from the redis that replicates
+// it, before a beat can say it: its coordinator has yet to read it. A member that loses its leader in between would
+// take its own data for nobody's. Not for long after its last beat: another redis may live at that address then. Nor
+// once it has said that it leads no more: what its redis passes on then may be another leader's.
+void Core::Impl::LearnLeadersId() {
+  const RedisStatus& status = redis_.status();
+  if (lineage_.empty() || now_ - taught_by_.heard > config_.leader_timeout || Descends(lineage_, status)) return;
+  if (redis_.up() && replication::InSyncWith(status, taught_by_.redis)) {
+    lineage_.back().replication_id = status.replication_id;
+  }
 }
 
 // When the leader is told anew where this member stands if no beat has asked for it by then.

@@ -33,7 +33,8 @@ Peer* Peers::Find(const Endpoint& coordinator) {
 void Peers::ForgetUnlisted(Instant now, Duration patience) {
   std::erase_if(peers_, [&](const auto& entry) {
     const Peer& peer = entry.second;
-    return !peer.listed && (peer.gone || !peer.heard || now - *peer.heard > patience);
+    const bool gone = peer.gone && self_listed_;
+    return !peer.listed && (gone || !peer.heard || now - *peer.heard > patience);
   });
 }
 

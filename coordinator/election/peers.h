@@ -81,7 +81,8 @@ class Peers {
   Peer* Find(const Endpoint& coordinator);
   void Forget(const Endpoint& coordinator) { peers_.erase(coordinator); }
 
-  // Drops whoever is neither listed nor has been heard of lately.
+  // Drops whoever is neither listed nor has been heard of lately, or is gone. A list without this member is no witness
+  // of that: it may be the one that is cut off.
   void ForgetUnlisted(Instant now, Duration patience);
 
   bool self_listed() const { return self_listed_; }

@@ -29,7 +29,8 @@ class LoneMember {
 
   // What becomes of a request: the events that follow at once. Unless set, nothing ever comes back.
   std::function<std::optional<Event>(const SendRequest&)> on_request;
-  std::function<Dialled::Outcome(const Endpoint&)> on_dial;
+  std::function<std::optional<Dialled::Outcome>(const Endpoint&)> on_dial;
+  std::function<void(const Action&)> on_action;  // sees them all
 
   void List(std::vector<Endpoint> others) {
     others.push_back(kSelf);
@@ -75,6 +76,8 @@ class LoneMember {
   }
 
   State state() const { return core_.state(now_); }
+  Instant now() const { return now_; }
+  RedisStatus& redis() { return redis_; }  // a change counts from the next RedisReported
   uint64_t refused(const std::string& reason) const {
     const State now = state();
     const auto it = now.refused_messages.find(reason);
@@ -99,6 +102,7 @@ class LoneMember {
   }
 
   Actions Follow(const Action& action) {
+    if (on_action) on_action(action);
     if (const auto* note = std::get_if<Note>(&action)) notes_.push_back(note->text);
     if (const auto* answer = std::get_if<AnswerHandover>(&action)) handover_ = *answer;
     if (const auto* answer = std::get_if<AnswerLead>(&action)) lead_ = *answer;
@@ -110,13 +114,20 @@ class LoneMember {
       if (const std::optional<Event> event = on_request(*sent)) return Step(*event);
     }
     if (const auto* dial = std::get_if<Dial>(&action); dial != nullptr && on_dial) {
-      return Step(Dialled{dial->id, on_dial(dial->to), {}});
+      if (const auto outcome = on_dial(dial->to)) return Step(Dialled{dial->id, *outcome, {}});
     }
     return {};
   }
 
   RedisDone Obey(const CommandRedis& command) {
-    if (command.command.kind == RedisCommand::Kind::kPark) redis_.is_master = false;
+    if (command.command.kind == RedisCommand::Kind::kPark) {
+      redis_.is_master = false;
+      redis_.master = replication::kNobody;
+    }
+    if (command.command.kind == RedisCommand::Kind::kReplicate) {
+      redis_.is_master = false;
+      redis_.master = command.command.master;
+    }
     if (command.command.kind == RedisCommand::Kind::kFence) redis_.fenced = true;
     if (command.command.kind == RedisCommand::Kind::kUnfence) redis_.fenced = false;
     if (command.command.kind == RedisCommand::Kind::kPromote) {

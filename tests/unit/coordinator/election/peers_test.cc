@@ -4,11 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace hive::election {
 namespace {
 
 const Endpoint kSelf{"10.0.0.1", 7400};
 const Endpoint kB{"10.0.0.2", 7400};
+const Endpoint kC{"10.0.0.3", 7400};
 
 TEST(Peers, DnsAddsAndMarks) {
   Peers peers(kSelf);
@@ -37,6 +40,21 @@ TEST(Peers, ForgetsWhoIsNeitherListedNorHeard) {
   peers.ForgetUnlisted(start + Seconds(5), Seconds(10));
   EXPECT_NE(peers.Find(kB), nullptr);
   peers.ForgetUnlisted(start + Seconds(11), Seconds(10));
+  EXPECT_EQ(peers.Find(kB), nullptr);
+}
+
+// A DNS server that lags lists some of the members, not this one: whoever refuses may be behind a firewall as much as
+// gone.
+TEST(Peers, AListWithoutThisMemberDropsNobodyWhoRefuses) {
+  Peers peers(kSelf);
+  const Instant start{};
+  peers.Add(kB)->heard = start;
+  peers.Find(kB)->gone = true;
+  peers.OnListed(std::vector{kC});
+  peers.ForgetUnlisted(start + Seconds(1), Seconds(10));
+  EXPECT_NE(peers.Find(kB), nullptr);
+  peers.OnListed(std::vector{kSelf, kC});
+  peers.ForgetUnlisted(start + Seconds(1), Seconds(10));
   EXPECT_EQ(peers.Find(kB), nullptr);
 }
 

@@ -1,0 +1,140 @@
+// Goal: what a follower takes from its leader's beats: which replication id its redis has
+// by now; and, when everything refuses, not that everybody is dead.
+// Method: a single core; the leader's messages by hand.
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "tests/unit/coordinator/election/lone_member.h"
+
+namespace hive::election {
+namespace {
+
+const Endpoint kLeader{"10.0.0.2", 7400};
+const Endpoint kThird{"10.0.0.3", 7400};
+
+Header HeaderOf(const Endpoint& member) { return {"hive", {member.ip, 22}, member, 1}; }
+Claim LeadersClaim() { return {1, 1, HeaderOf(kLeader).self, kLeader, {kLeader.ip, 6379}}; }
+Standing Data(int64_t offset) { return {.available = true, .empty = false, .term = 1, .offset = offset, .keys = 1}; }
+
+class FollowingTest : public testing::Test {
+ protected:
+  FollowingTest() {
+    member.on_action = [this](const Action& action) {
+      if (const auto* open = std::get_if<OpenFollow>(&action)) {
+        stream_ = open->id;
+        reported_ = open->first.sequence;
+      } else if (const auto* report = std::get_if<SendReport>(&action)) {
+        reported_ = report->report.sequence;
+      }
+    };
+    member.on_request = [](const SendRequest& sent) -> std::optional<Event> {
+      if (!std::holds_alternative<GreetRequest>(sent.request)) return std::nullopt;
+      MemberReport report;
+      report.role = sent.to == kLeader ? Role::kLeading : Role::kFollowing;
+      report.leader = LeadersClaim();
+      report.standing = Data(100);
+      return ReplyReceived{sent.id, GreetReply{HeaderOf(sent.to), report}};
+    };
+    member.List({kLeader, kThird});
+    member.Run(Millis(200));
+    HearBeat(0, reported_);
+  }
+
+  // The leader's next beat, which echoes that report.
+  void HearBeat(int64_t offset, uint64_t echoed) {
+    Beat beat;
+    beat.header = HeaderOf(kLeader);
+    beat.number = ++beat_;
+    beat.echoed_sequence = echoed;
+    beat.claim = LeadersClaim();
+    beat.state = state_;
+    beat.dataset = {77, Seconds(9)};
+    beat.lineage = {{1, "at its promotion", 0}};
+    beat.offset = offset;
+    beat.members = {{HeaderOf(kLeader).self, kLeader, {}, Data(100), true, Duration(0)},
+                    {HeaderOf(kThird).self, kThird, {}, Data(50), true, Duration(0)}};
+    member.Step(BeatReceived{*stream_, beat});
+  }
+  void Synchronize(const std::string& replication_id) {
+    RedisStatus& redis = member.redis();
+    ASSERT_EQ(redis.master, LeadersClaim().redis);
+    redis.replication_id = replication_id;
+    redis.offset = 100;
+    redis.keys = 1;
+    redis.link_up = true;
+    member.Step(RedisReported{redis});
+  }
+  // As a firewall does; but none of the third member's refusals of a dial arrives.
+  void RefuseEverything() {
+    member.on_request = [](const SendRequest& sent) { return CallFailed{sent.id, Failure::kRefused}; };
+    member.on_dial = [](const Endpoint& to) {
+      return to == kLeader ? std::optional(Dialled::Outcome::kRefused) : std::nullopt;
+    };
+    member.Step(StreamClosed{*stream_, Failure::kClosed});
+  }
+
+  LoneMember member{0};
+  std::optional<StreamId> stream_;
+  uint64_t reported_ = 0;
+  uint64_t beat_ = 0;
+  LeaderState state_ = LeaderState::kOpen;
+};
+
+// A master draws a new id when its first replica attaches; its coordinator reads it up to a beat later, and says it in
+// the next beat. A member that loses it in between holds this dataset all the same.
+TEST_F(FollowingTest, KnowsItsLeadersNewReplicationIdFromItsOwnRedis) {
+  RedisStatus& redis = member.redis();
+  Synchronize("of its first replica");
+  EXPECT_EQ(member.state().standing.term, 1u);
+  HearBeat(100, reported_);  // says the former one still
+  EXPECT_EQ(member.state().standing.term, 1u);
+  EXPECT_EQ(member.state().lineage.back().replication_id, redis.replication_id);
+
+  redis.replication_id = "somebody else's";
+  redis.link_up = false;
+  HearBeat(100, reported_);
+  member.Step(RedisReported{redis});
+  EXPECT_EQ(member.state().standing.term, 0u);
+}
+
+// The same when the first copy of the data is complete only after the leader's coordinator is gone; later, anybody's
+// redis may live at that address.
+TEST_F(FollowingTest, KnowsThatIdForAWhileAfterTheLoss) {
+  RefuseEverything();
+  member.Run(Millis(200));
+  ASSERT_NE(member.state().role, Role::kFollowing);
+  Synchronize("of its first replica");
+  EXPECT_EQ(member.state().standing.term, 1u);
+}
+
+TEST_F(FollowingTest, TakesNoOtherLeadersIdForThatOfOneThatHasYielded) {
+  ASSERT_EQ(member.redis().master, LeadersClaim().redis);
+  state_ = LeaderState::kResigned;
+  HearBeat(0, reported_);
+  Synchronize("of whom its redis replicates now");
+  EXPECT_EQ(member.state().standing.term, 0u);
+}
+
+TEST_F(FollowingTest, TakesNoStrangersIdForThatOfALeaderLostLongAgo) {
+  RefuseEverything();
+  member.Run(Millis(1100));
+  Synchronize("somebody else's");
+  EXPECT_EQ(member.state().standing.term, 0u);
+}
+
+// A firewall that refuses, and one of its refusals lost: the other member is no witness of this one's being connected.
+TEST_F(FollowingTest, DoesNotLeadWhenTheOtherMembersRefuseThoughOneIsNotProvedGone) {
+  Synchronize("at its promotion");
+  RefuseEverything();
+  member.Run(Millis(150));
+  member.List({kLeader, kThird});  // DNS goes on listing them
+  member.Run(Seconds(5));
+  EXPECT_FALSE(member.led());
+  EXPECT_TRUE(member.state().in_doubt);
+}
+
+}  // namespace
+}  // namespace hive::election
