@@ -37,7 +37,7 @@ struct Options {
   std::string peer_secret_file;  // empty: the secret is derived from the redis password
   std::string state_dir;
   bool defer_to_fresher = true;
-  Duration beat_interval = Millis(100);
+  Duration beat_interval = Millis(200);
   Duration leader_timeout = Seconds(1);
   Duration election_window = Millis(300);
   Duration redis_timeout = Seconds(2);

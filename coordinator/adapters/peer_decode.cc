@@ -293,6 +293,7 @@ absl::StatusOr<election::Beat> Decode(const v1::FollowResponse& from) {
   election::Beat beat{.header = reader.Header(from.header()),
                       .number = from.number(),
                       .echoed_sequence = from.echoed_sequence(),
+                      .held = reader.Span(from.held_ns(), "held_ns"),
                       .state = reader.Enum(from.state(), election::LeaderState::kYielded, "state"),
                       .write_state = reader.WriteState(from.write_state(), "write_state"),
                       .claim = reader.Claim(from.claim(), "claim"),

@@ -206,6 +206,7 @@ void Encode(const election::Beat& from, v1::FollowResponse* to) {
   Encode(from.header, to->mutable_header());
   to->set_number(from.number);
   to->set_echoed_sequence(from.echoed_sequence);
+  to->set_held_ns(from.held.count());
   to->set_state(EncodeEnum<v1::LeaderState>(from.state));
   if (!from.claim.empty()) Encode(from.claim, to->mutable_claim());
   if (!from.successor.empty()) Encode(from.successor, to->mutable_successor());

@@ -14,8 +14,8 @@ namespace {
 // How long watchers may go without a word: two beats, since the claim is published once per beat, a little late at
 // times, and only when that fails does the thread of the beat have something to do...
 constexpr int kBeatsOfSilence = 2;
-// ... but not so long that a proxy gives the stream up (300 ms).
-constexpr Duration kLongestSilence = Millis(200);
+// ... but not so long that a proxy gives the stream up (450 ms).
+constexpr Duration kLongestSilence = Millis(300);
 
 }  // namespace
 
@@ -42,7 +42,7 @@ class WatchService::Watcher final : public grpc::ServerBidiReactor<v1::WatchRequ
       finished_ = true;
       Finish(*end_);
     } else if (std::exchange(stale_, false)) {
-      response_ = service_.Response(sequence_);
+      response_ = service_.Response(sequence_, arrived_);
       writing_ = true;
       StartWrite(&response_);
     }
@@ -64,7 +64,10 @@ class WatchService::Watcher final : public grpc::ServerBidiReactor<v1::WatchRequ
     }
     // The first question is answered at once, since it is to bring the first lease; the others by what is published.
     const bool first = sequence_ == 0 && request_.sequence() > 0;
-    sequence_ = std::max(sequence_, request_.sequence());
+    if (request_.sequence() > sequence_) {
+      sequence_ = request_.sequence();
+      arrived_ = ReadMonotonicClock();
+    }
     if (first) Tell();
     if (!finished_ && !end_) StartRead(&request_);
   }
@@ -95,7 +98,8 @@ class WatchService::Watcher final : public grpc::ServerBidiReactor<v1::WatchRequ
   WatchService& service_;
   v1::WatchRequest request_;    // of the read in progress
   v1::WatchResponse response_;  // of the write in progress
-  uint64_t sequence_ = 0;       // the newest that has arrived
+  uint64_t sequence_ = 0;       // the newest that has arrived...
+  Instant arrived_;             // ... and when
   bool stale_ = false;          // there is something newer than what was written
   bool writing_ = false;
   std::optional<grpc::Status> end_;  // finish once nothing is being written
@@ -142,9 +146,12 @@ void WatchService::Beat() {
   }
 }
 
-v1::WatchResponse WatchService::Response(uint64_t echoed_sequence) const {
+v1::WatchResponse WatchService::Response(uint64_t echoed_sequence, Instant arrived) const {
+  const Instant now = ReadMonotonicClock();
   v1::WatchResponse response;
   response.set_echoed_sequence(echoed_sequence);
+  // Rounded down, as the age below is rounded up: a lease must never be longer than what was heard allows.
+  if (echoed_sequence > 0) response.set_held_ms(static_cast<uint64_t>(ToMillis(now - arrived)));
   response.set_hive(options_.hive);
   response.set_lease_ms(static_cast<uint64_t>(ToMillis(options_.lease)));
   response.set_write_state(Encode(view_.write_state));
@@ -154,8 +161,7 @@ v1::WatchResponse WatchService::Response(uint64_t echoed_sequence) const {
     response.set_handed_over_by(view_.handed_over_by);
     response.set_leader_incarnation(view_.claim.leader.incarnation);
     coordinator::Encode(view_.claim.redis, response.mutable_redis());
-    // Rounded up: a lease must never be longer than what was heard allows.
-    const Duration age = std::max(Duration(0), ReadMonotonicClock() - view_.heard);
+    const Duration age = std::max(Duration(0), now - view_.heard);
     response.set_claim_age_ms(static_cast<uint64_t>(ToMillis(age + Millis(1) - Duration(1))));
   }
   for (const Endpoint& member : view_.coordinators) coordinator::Encode(member, response.add_coordinators());

@@ -1,6 +1,6 @@
 // Serves hive.v1.LeaderWatch: proxies watch who leads. Each watcher has one write in flight and then gets the newest
 // state, never a queue. It is written to whenever the leader is published, which is at each change and each time that
-// its claim was heard anew, once per beat; and also after two beats without, 200 ms at most, so that silence means
+// its claim was heard anew, once per beat; and also after two beats without, 300 ms at most, so that silence means
 // trouble.
 //
 // Thread rule: Publish from the runtime's thread; the rest is gRPC's and a beat thread of its own. One mutex guards all
@@ -50,8 +50,9 @@ class WatchService final : public v1::LeaderWatch::CallbackService, public Watch
  private:
   class Watcher;
 
-  v1::WatchResponse Response(uint64_t echoed_sequence) const;  // with the mutex held
-  void TellAll();                                              // likewise
+  // `arrived`: when the echoed question did. With the mutex held, as TellAll().
+  v1::WatchResponse Response(uint64_t echoed_sequence, Instant arrived) const;
+  void TellAll();
   void Beat();
 
   const Options options_;

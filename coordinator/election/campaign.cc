@@ -41,7 +41,7 @@ void Core::Impl::OnRoundReading(const RedisDone& event) {
   if (role_ != Role::kElecting) return;
   const Standing own = OwnStanding();
   if (!event.ok || !own.available || (own.empty && candidacy_->evidence != Evidence::kBootstrap)) {
-    return EnterJoining("its redis is not fit to lead", now_ + config_.beat_interval);
+    return EnterJoining("its redis is not fit to lead", now_ + kRetryInterval);
   }
   frozen_ = Frozen{own, now_};
   candidacy_->asked = true;
@@ -76,13 +76,13 @@ void Core::Impl::DriveElecting() {
     // In doubt, those that refused are asked again, too: a firewall may have spoken for them.
     if ((peer.gone && !doubts) || candidacy_->answers.contains(endpoint)) continue;
     const auto asked = candidacy_->asked_at.find(endpoint);
-    if (asked == candidacy_->asked_at.end() || now_ - asked->second >= config_.beat_interval) AskCampaign(peer);
+    if (asked == candidacy_->asked_at.end() || now_ - asked->second >= kRetryInterval) AskCampaign(peer);
   }
   if (waits && now_ - candidacy_->round_began >= config_.leader_timeout)
     return BeginRound();  // what was answered is old
   if (!waits && RoundClosed()) return CloseRound();
   if (candidacy_->evidence == Evidence::kBootstrap && now_ - candidacy_->round_began >= config_.leader_timeout) {
-    EnterJoining("a listed member is silent and may hold the data", now_ + config_.beat_interval);
+    EnterJoining("a listed member is silent and may hold the data", now_ + kRetryInterval);
   }
 }
 
@@ -154,7 +154,7 @@ void Core::Impl::TakeAnswer(Peer& peer, Answer answer) {
   if (candidacy_->evidence == Evidence::kBootstrap && !answer.standing.empty && !candidacy_->patience_over) {
     if (!answer.standing.available) return;  // it holds data but cannot lead now: it blocks, as a silent one does
     candidacy_.reset();
-    return EnterJoining(peer.coordinator.ip + " has data: a new dataset is not needed", now_ + config_.beat_interval);
+    return EnterJoining(peer.coordinator.ip + " has data: a new dataset is not needed", now_ + kRetryInterval);
   }
   candidacy_->answers[peer.coordinator] = std::move(answer);
 }
@@ -178,7 +178,7 @@ void Core::Impl::StandBack(const Claim& leader) {
   if (forced_) EndForced(AnswerLead::Outcome::kRefused, leader.leader.ip + " leads, and others hear it");
   candidacy_.reset();
   proved_lost_ = {};
-  EnterJoining(ToString(leader) + " is still heard by others", now_ + 2 * config_.beat_interval);
+  EnterJoining(ToString(leader) + " is still heard by others", now_ + 2 * kRetryInterval);
   if (Peer* peer = peers_.Add(leader.coordinator); peer != nullptr && !peer->greeting) Greet(*peer);
 }
 

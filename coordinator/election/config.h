@@ -20,7 +20,7 @@ struct Config {
   uint64_t seed = 0;     // for dataset origins
   std::string version;   // of this binary, as others are told
 
-  Duration beat_interval = Millis(100);
+  Duration beat_interval = Millis(200);
   Duration leader_timeout = Seconds(1);
   Duration election_window = Millis(300);
   Duration redis_timeout = Seconds(2);

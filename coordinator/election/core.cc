@@ -22,8 +22,8 @@ bool RedisSaidNo(const RedisDone& event) {
   return !event.ok && capitals && code != "BUSY" && code != "LOADING";
 }
 
-// Whoever has not been heard for so long is late: an echo is two beats old just before the next one comes.
-Duration LateAfter(const Config& config) { return config.beat_interval * 5 / 2; }
+// Whoever has not been heard for so long is late: what was heard last is a beat old just before the next one comes.
+Duration LateAfter(const Config& config) { return config.beat_interval * 3 / 2; }
 
 }  // namespace
 
@@ -78,7 +78,7 @@ Duration Core::Impl::TickInterval() const {
       role_ == Role::kElecting || role_ == Role::kPromoting || promise_ || promoting_heard_ || handover_;
   if (dialling || electing) return Millis(5);
   const Duration shortest = Millis(1);
-  const Duration look = config_.beat_interval / 4;
+  const Duration look = std::min(kLook, config_.beat_interval / 4);
   if (AtRest()) return std::max(shortest, NextWord() - now_);
   return leading_ ? std::clamp<Duration>(leading_->next_beat - now_, shortest, look) : look;
 }
@@ -145,7 +145,7 @@ void Core::Impl::On(const RedisReported& event) {
              "the local redis was restarted and is " +
                  std::string(redis_.holds_data() ? "not empty" : "empty: it defers to whoever has data"));
     if (role_ == Role::kLeading) return Resign("its redis was restarted");
-    if (role_ == Role::kPromoting) return Release({}, "its redis was restarted", config_.beat_interval);
+    if (role_ == Role::kPromoting) return Release({}, "its redis was restarted", kRetryInterval);
     if (role_ == Role::kElecting) {
       frozen_.reset();
       return EnterJoining("its redis was restarted", now_);
@@ -193,7 +193,7 @@ void Core::Impl::On(const RedisLost& event) {
   redis_trouble_ = event.detail;
   if (was_up) NoteLine(Note::Level::kWarning, "the local redis is gone: " + event.detail);
   if (role_ == Role::kLeading) Resign("its redis is gone");
-  if (role_ == Role::kPromoting) Release({}, "its redis is gone", config_.beat_interval);
+  if (role_ == Role::kPromoting) Release({}, "its redis is gone", kRetryInterval);
   if (role_ == Role::kElecting) EnterJoining("its redis is gone", now_);
   PayOwedCampaigns();
   PayOwedPrepares(OwnStanding());
@@ -204,7 +204,7 @@ void Core::Impl::On(const RedisMute& event) {
   redis_trouble_ = "mute for " + std::to_string(ToMillis(config_.redis_timeout)) + " ms: " + event.detail;
   NoteLine(Note::Level::kWarning, "the local redis: " + redis_trouble_);
   if (role_ == Role::kLeading) Resign("its redis does not answer");
-  if (role_ == Role::kPromoting) Release({}, "its redis does not answer", config_.beat_interval);
+  if (role_ == Role::kPromoting) Release({}, "its redis does not answer", kRetryInterval);
   if (role_ == Role::kElecting) EnterJoining("its redis does not answer", now_);
   PayOwedCampaigns();
   PayOwedPrepares(OwnStanding());
@@ -473,7 +473,7 @@ void Core::Impl::NoteOutcome(const Call& call, const RedisDone& event) {
     if (call.command != "REPLICAOF") return;
     replicaof_refused_ = now_;
   }
-  if (call.kind == CallKind::kReconcile) next_reconcile_ = now_ + config_.beat_interval;
+  if (call.kind == CallKind::kReconcile) next_reconcile_ = now_ + kRetryInterval;
   if (call.command != "CONFIG" && call.command != "CLIENT") redis_.OnRefusal();
 }
 
@@ -511,6 +511,12 @@ void Core::Impl::ReconcileRedis() {
   const RedisStatus& status = redis_.status();
   if (const auto command = replication::Reconcile(RedisGoal(), status, redis_.holds_data())) {
     if (command->kind == RedisCommand::Kind::kReplicate) {
+      // What is dropped is measured on what it holds now: it may have gone on since it was read last, or have taken all
+      // that another leader had.
+      if (!status.parked() && redis_read_at_ < following_->confirmed_at) {
+        Command(CallKind::kReconcile, {RedisCommand::Kind::kRead, {}});
+        return;
+      }
       MeasureDiscard(following_->claim);
       pointed_at_ = following_->claim.redis;
     }

@@ -92,7 +92,7 @@ class Core {
   Actions Step(Instant now, WallMicros wall, const Event& event);
 
   // How soon after the last step a Tick is wanted, if nothing else comes until then: soon while an election runs, at
-  // the next beat while all is well, after a quarter of a beat otherwise.
+  // the next beat while all is well, after 25 ms (or a quarter of a beat) otherwise.
   Duration TickInterval() const;
 
   State state(Instant now) const;

@@ -40,6 +40,12 @@ inline constexpr Duration kDialSpacing = Millis(20);
 inline constexpr Duration kSettleInterval = Seconds(1);
 inline constexpr Duration kGreetInterval = Millis(100);
 
+// Between two tries of what was in vain, or two asks of what was not answered: several round trips of a cluster.
+inline constexpr Duration kRetryInterval = Millis(100);
+
+// How often the core looks whether something is due while not all is well, at least.
+inline constexpr Duration kLook = Millis(25);
+
 // How long a member that stands with data waits for DNS to answer at all: whoever is alone with DNS silent is more
 // likely cut off than the last survivor.
 inline constexpr Duration kDnsPatience = Seconds(30);
@@ -164,6 +170,7 @@ class Core::Impl {
     Endpoint coordinator;
     std::string version;
     uint64_t sequence = 0;  // newest of its reports
+    Instant reported;       // when that one came
     Will will;
     Standing standing;
     bool link_up = false;
@@ -230,10 +237,11 @@ class Core::Impl {
     bool knows_leaving = false;                  // a beat has echoed it
     bool unplaced = false;   // redis was not available when the leader was found: does it hold foreign data?
     bool confirmed = false;  // a beat has echoed a report of ours: the claim is alive now
+    Instant confirmed_at;    // since when
     uint64_t sequence = 0;
     uint64_t beat = 0;  // newest received on this stream
     std::map<uint64_t, Instant> reports_sent;
-    Instant heard;      // sending time of the newest report that the leader has echoed
+    Instant heard;      // when the newest beat was made at the earliest: its report's sending, and how long that waited
     Instant next_open;  // when to open the stream again
     Claim introduces;
     Instant reported;

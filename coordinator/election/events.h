@@ -272,7 +272,7 @@ struct ResolveNow {};
 struct LeaderView {
   Claim claim;  // empty = no leader
   WriteState write_state = WriteState::kNoLeader;
-  Instant heard;  // when the claim was last heard (sent time of the echoed report); now when leading
+  Instant heard;                       // when the claim was last heard, by the echoed report; now when leading
   std::vector<Endpoint> coordinators;  // every member known, self included
   bool in_sync = false;                // local redis leads, or replicates the leader with its link up
   bool has_joined = false;             // has been in sync once

@@ -1,5 +1,6 @@
 // A leader is known: this member follows it, until it is lost on proof or by silence.
 #include <algorithm>
+#include <utility>
 
 #include "coordinator/election/core_impl.h"
 
@@ -88,11 +89,14 @@ void Core::Impl::On(const BeatReceived& event) {
   const bool known_before = following_->confirmed;
   const auto sent = following_->reports_sent.find(beat.echoed_sequence);
   if (sent != following_->reports_sent.end()) {
-    following_->heard = std::max(following_->heard, sent->second);
-    following_->confirmed = true;
+    // The leader took that report in after it was sent, so the beat is not older than this; and it is not from the
+    // future, whatever it says.
+    const Instant made = std::min(sent->second + beat.held, now_);
+    following_->heard = std::max(following_->heard, made);
+    if (!std::exchange(following_->confirmed, true)) following_->confirmed_at = now_;
     following_->knows_leaving |= following_->told_leaving != 0 && beat.echoed_sequence >= following_->told_leaving;
     Peer* leader = Meet(beat.header, sent->second);
-    if (leader != nullptr) CompareClocks(*leader, beat.wall, now_ - sent->second);
+    if (leader != nullptr) CompareClocks(*leader, beat.wall, now_ - made);
     following_->reports_sent.erase(following_->reports_sent.begin(), sent);
   }
   following_->claim = beat.claim;
@@ -135,7 +139,7 @@ void Core::Impl::On(const StreamClosed& event) {
   }
   if (!following_ || following_->stream != event.id) return;
   following_->stream.reset();
-  following_->next_open = now_ + config_.beat_interval;
+  following_->next_open = now_ + kRetryInterval;
   Peer* leader = peers_.Add(following_->claim.coordinator);
   if (leader == nullptr) return;
   leader->next_greeting = now_;

@@ -208,7 +208,7 @@ void Core::Impl::DriveHandover() {
       return EndHandover(false, h.failure.empty() ? why : h.failure, leading_->claim);
     }
     NoteLine(Note::Level::kInfo, "hands over to " + ToString(h.target) + " (" + h.why + ")");
-    h.change.emplace(now_, std::min(kTryLimit, std::max(h.deadline - now_, config_.beat_interval)));
+    h.change.emplace(now_, std::min(kTryLimit, std::max(h.deadline - now_, kRetryInterval)));
   }
   if (stalled_ || InDoubt()) return FailTry("this leader stood still, or is in doubt");
   DriveSwitch(*h.change, /*old_is_local=*/true, h.target_redis);

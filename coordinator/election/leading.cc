@@ -6,9 +6,9 @@
 namespace hive::election {
 namespace {
 
-// Nobody settles with a leader younger than this many beats: right after an election a leader has no followers yet, and
-// would be punished for it.
-constexpr int kBeatsBeforeSettling = 3;
+// Nobody settles with a leader that has led for less: right after an election a leader has no followers yet, and would
+// be punished for it.
+constexpr Duration kSettlingAge = Millis(300);
 
 }  // namespace
 
@@ -131,6 +131,7 @@ void Core::Impl::SendBeatTo(Follower& follower, LeaderState state, const Claim& 
   beat.header = MakeHeader();
   beat.number = leading_->beat;
   beat.echoed_sequence = follower.sequence;
+  if (follower.sequence > 0) beat.held = now_ - follower.reported;
   beat.wall = wall_;
   beat.state = state;
   beat.write_state = leading_->writes.state;
@@ -192,7 +193,10 @@ void Core::Impl::On(const ReportReceived& event) {
   follower.identity = report.header.self;
   follower.coordinator = report.header.coordinator;
   follower.version = report.header.version;
-  if (report.sequence > follower.sequence) follower.sequence = report.sequence;
+  if (report.sequence > follower.sequence) {
+    follower.sequence = report.sequence;
+    follower.reported = now_;
+  }
   follower.standing = report.standing;
   follower.link_up = report.link_up;
   follower.will = report.will;
@@ -210,7 +214,7 @@ void Core::Impl::On(const ReportReceived& event) {
   }
   if (!report.introduces.empty() && report.introduces.leader != config_.self) {
     Peer* other = peers_.Add(report.introduces.coordinator);
-    if (other != nullptr && !other->greeting && now_ >= other->next_greeting - kSettleInterval + config_.beat_interval)
+    if (other != nullptr && !other->greeting && now_ >= other->next_greeting - kSettleInterval + kRetryInterval)
       Greet(*other);
   }
 }
@@ -237,9 +241,8 @@ void Core::Impl::Resign(std::string why) {
 // ---------------------------------------------------------------------------------------------------- two leaders
 
 void Core::Impl::Settle(Peer& peer, const LeaderKey& own, const LeaderKey& other) {
-  const Duration young = kBeatsBeforeSettling * config_.beat_interval;
-  if (own.open_for < young || other.open_for < young) {
-    peer.next_greeting = std::min(peer.next_greeting, now_ + config_.beat_interval);
+  if (own.open_for < kSettlingAge || other.open_for < kSettlingAge) {
+    peer.next_greeting = std::min(peer.next_greeting, now_ + kRetryInterval);
     return;
   }
   Complain("two leaders " + peer.coordinator.ip, "two leaders: " + ToString(own.claim) + " and " +
@@ -253,7 +256,7 @@ void Core::Impl::Settle(Peer& peer, const LeaderKey& own, const LeaderKey& other
 
 void Core::Impl::OnYield(RequestId id, const YieldRequest& request) {
   YieldReply reply{MakeHeader(), false, {}};
-  const bool young = !leading_ || now_ - leading_->opened < kBeatsBeforeSettling * config_.beat_interval;
+  const bool young = !leading_ || now_ - leading_->opened < kSettlingAge;
   const bool yields_elsewhere = leading_ && leading_->yielding && leading_->yielding->second != request.header.self;
   const bool sound =
       request.key.claim.leader == request.header.self && !Absurd(request.key.claim.term, /*asked=*/false);

@@ -329,7 +329,8 @@ struct Beat {
   Header header;
   uint64_t number = 0;           // grows by one a beat; reports echo it
   uint64_t echoed_sequence = 0;  // newest report sequence received on this stream: the follower counts "heard" from
-                                 // when it *sent* that report, so what sat in a buffer proves nothing
+                                 // when it *sent* that report, so what sat in a buffer proves nothing...
+  Duration held{0};              // ... plus for how long that report had waited here for this beat
   LeaderState state = LeaderState::kOpen;
   WriteState write_state = WriteState::kOpen;
   Claim claim;

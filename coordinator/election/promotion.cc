@@ -111,7 +111,7 @@ void Core::Impl::DrivePromoting() {
     // Whose redis was of no use, loading or mute, may be well again before this is decided, and hold more.
     const bool final = target.answered && target.standing.available;
     if (peer == nullptr || peer->gone || final) continue;
-    if (now_ - target.asked >= config_.beat_interval) SendPrepare(endpoint, target);
+    if (now_ - target.asked >= kRetryInterval) SendPrepare(endpoint, target);
   }
   DecidePromotion();
 }
@@ -140,7 +140,7 @@ void Core::Impl::DecidePromotion() {
     if (!target.answered) continue;
     if (winning_->own.empty && !target.standing.empty && !winning_->patience_over) {
       return Release(target.standing.available ? target.identity : Identity{},
-                     endpoint.ip + " holds data after all: a new dataset is not needed", config_.beat_interval);
+                     endpoint.ip + " holds data after all: a new dataset is not needed", kRetryInterval);
     }
     const bool more = config_.defer_to_fresher ? HoldsLess(best, target.standing)
                                                : best.empty && target.standing.available && !target.standing.empty;
@@ -150,7 +150,7 @@ void Core::Impl::DecidePromotion() {
   }
   if (fresher != nullptr) {
     return Release(fresher->identity, ToString(fresher->identity) + " holds more (" + ToString(best) + "): ceding",
-                   config_.beat_interval + RankPause());
+                   kRetryInterval + RankPause());
   }
   winning_->promoting = true;
   winning_->stage_began = now_;
@@ -188,7 +188,7 @@ Duration Core::Impl::RankPause() const {
   for (const auto& [endpoint, peer] : peers_.all()) {
     if (!peer.gone && !peer.stranger() && endpoint.ip < config_.self.ip) ++rank;
   }
-  return rank * config_.beat_interval;
+  return rank * kRetryInterval;
 }
 
 void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
@@ -204,8 +204,9 @@ void Core::Impl::OnPrepareReply(Peer& peer, const PrepareReply& reply) {
   const Claim& holder = reply.holder;
   if (holder.empty() || holder.leader == config_.self || Absurd(holder.term, /*asked=*/true)) return;
   // Whoever follows the lost leader may not have noticed yet; later than leader_timeout it has heard it after our
-  // proof.
-  const bool is_lost = holder.leader == winning_->lost.leader && winning_->evidence == Evidence::kProof &&
+  // proof. So it has if that leader has taken a higher term since.
+  const bool is_lost = holder.leader == winning_->lost.leader && holder.term <= winning_->lost.term &&
+                       winning_->evidence == Evidence::kProof &&
                        holder.leader != peer.identity;  // its own word ends it
   if (is_lost && now_ - candidacy_->began <= config_.leader_timeout) return;
   highest_term_ = std::max(highest_term_, holder.term);

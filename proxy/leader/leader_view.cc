@@ -28,7 +28,9 @@ LeaderView::Verdict LeaderView::Heard(Instant now, bool own, const WatchAnswer& 
   // A member that lags, or stands on the other side of a partition, may still name an older leader; so may two members
   // name two leaders of one term. What was believed first stands as long as its lease would have run, even if nobody
   // leads just now. Then nothing renews it, and the other is all there is: if it leads, that is.
-  const Instant lease_until = answer.asked ? LeaseEnd(*answer.asked, answer.claim_age, answer.lease) : Instant{};
+  // No answer is from the future, whatever it says.
+  const Instant lease_until =
+      answer.asked ? LeaseEnd(std::min(*answer.asked + answer.held, now), answer.claim_age, answer.lease) : Instant{};
   const bool same = answer.leader == latest_.leader;
   const bool newer = answer.leader.term > latest_.leader.term;
   if (!same && !newer && (now < latest_.lease_until || lease_until <= now)) return Verdict::kOutdated;

@@ -81,6 +81,7 @@ struct LeaderSnapshot {
 // One answer of a coordinator: a decoded hive.v1.WatchResponse.
 struct WatchAnswer {
   std::optional<Instant> asked;  // when the echoed question was sent; nothing: grants no lease
+  Duration held{};               // for how long it then waited for this answer, at the coordinator
   std::string hive;
   Leadership leader;  // empty: it knows of none
   WriteState write_state = WriteState::kNoLeader;

@@ -1,8 +1,9 @@
 // The lease: for how long a proxy may act on the last claim it heard.
 //
-// A lease counts from when the *question* was sent, not from when the answer came: an answer that lay in a buffer while
-// a process slept renews nothing (docs/election.md, "heard"). The claim may be older than the answer, since a follower
-// passes on what its leader said; that age is subtracted.
+// A lease counts from when the *question* was sent, and for how long it then waited at the coordinator for its answer;
+// not from when the answer came: one that lay in a buffer while a process slept renews nothing (docs/election.md,
+// "heard"). The claim may be older than the answer, since a follower passes on what its leader said; that age is
+// subtracted.
 //
 // Thread rule: value types, no clock.
 #pragma once
@@ -19,7 +20,7 @@ namespace hive::proxy {
 // Remembers when the numbered questions of one watch stream were sent.
 class SentTimes {
  public:
-  // An answer to a question older than this many is worthless: at one question per 100 ms it is 6.4 s old, beyond any
+  // An answer to a question older than this many is worthless: at one question per 200 ms it is 12.8 s old, beyond any
   // sensible lease.
   static constexpr size_t kRemembered = 64;
 
@@ -46,10 +47,10 @@ class SentTimes {
 // deposed leader.
 inline constexpr Duration kLongestLease = Seconds(60);
 
-// The end of the lease that an answer grants: `asked` = when its question was sent, `claim_age` = how old the claim was
-// when the answer was written, `length` = what the leader grants. May lie in the past.
-constexpr Instant LeaseEnd(Instant asked, Duration claim_age, Duration length) {
-  return asked - claim_age + (length < kLongestLease ? length : kLongestLease);
+// The end of the lease that an answer grants: `made` = when it was written at the earliest, `claim_age` = how old the
+// claim was then, `length` = what the leader grants. May lie in the past.
+constexpr Instant LeaseEnd(Instant made, Duration claim_age, Duration length) {
+  return made - claim_age + (length < kLongestLease ? length : kLongestLease);
 }
 
 }  // namespace hive::proxy

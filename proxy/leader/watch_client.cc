@@ -41,6 +41,7 @@ WatchAnswer FromProto(const hive::v1::WatchResponse& response) {
   answer.hive = response.hive();
   answer.write_state = FromProto(response.write_state());
   answer.handed_over_by = response.handed_over_by();
+  answer.held = FromMillis(response.held_ms());
   answer.claim_age = FromMillis(response.claim_age_ms());
   answer.lease = FromMillis(response.lease_ms());
   for (const hive::v1::SocketAddress& address : response.coordinators()) {

@@ -25,14 +25,15 @@ namespace hive::proxy {
 
 class WatchClient {
  public:
-  // Without an answer for so long, it is asked again. Coordinators answer once per beat (100 ms), so that a lease of
+  // Without an answer for so long, it is asked again. Coordinators answer once per beat (200 ms), so that a lease of
   // 0.7 x leader_timeout is renewed several times over; this is for those that answer each question at once and then
   // rest.
-  static constexpr Duration kAskPatience = Millis(150);
+  static constexpr Duration kAskPatience = Millis(300);
   // Between two looks at what has become due, while not all is well.
   static constexpr Duration kTick = Millis(25);
-  // A stream that has said nothing for so long is cut, and another member asked: three beats.
-  static constexpr Duration kSilence = Millis(300);
+  // A stream that has said nothing for so long is cut, and another member asked: two beats, and what they may be late.
+  // Enough of a lease is left then to hear that other one.
+  static constexpr Duration kSilence = Millis(450);
   // Between two attempts to reach the same coordinator.
   static constexpr Duration kRetryDelay = Millis(100);
   // Between a member that could not be reached and the next one.

@@ -105,7 +105,7 @@ struct Options {
   int members = 3;
 
   // What the coordinators are configured with.
-  Duration beat_interval = Millis(100);
+  Duration beat_interval = Millis(200);
   Duration leader_timeout = Seconds(1);
   Duration election_window = Millis(300);
   Duration redis_timeout = Seconds(2);

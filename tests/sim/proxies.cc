@@ -9,7 +9,7 @@ using std::chrono::microseconds;
 namespace {
 
 // A watched coordinator that says nothing for this share of leader_timeout is left for another.
-constexpr int kPatiencePercent = 40;
+constexpr int kPatiencePercent = 45;
 constexpr Duration kTryOwnEvery = Seconds(1);
 // Between a member that could not be reached and the next one: kNextOtherDelay of proxy/leader/watch_client.h.
 constexpr Duration kNextOtherDelay = Millis(20);
@@ -142,7 +142,10 @@ void Proxies::Ask(PodId pod) {
     Proxy& late = rows_[pod];
     if (late.watch != watch || late.watched == kNoId) return;
     const bool first = late.echo == 0;
-    late.echo = std::max(late.echo, number);
+    if (number > late.echo) {
+      late.echo = number;
+      late.arrived = queue_.now();
+    }
     const Coordinator& watched = coordinators_.at(late.watched);
     if (first && watched.alive && !watched.frozen) Tell(pod, watched);
   });
@@ -163,6 +166,7 @@ void Proxies::Tell(PodId pod, const Coordinator& c) {
   Answer answer;
   answer.watch = rows_[pod].watch;
   answer.echoed = rows_[pod].echo;
+  answer.answer.held = queue_.now() - rows_[pod].arrived;
   answer.own = pods_[pod].process == c.id;
   answer.answer.hive = pods_[c.pod].hive;
   if (!c.view.claim.empty()) {

@@ -49,7 +49,8 @@ class Proxies {
     proxy::SentTimes questions;
     uint64_t watch = 0;  // grows with every stream that it opens
     ProcessId watched = kNoId;
-    uint64_t echo = 0;        // newest question that has arrived at the watched one
+    uint64_t echo = 0;        // newest question that has arrived at the watched one...
+    SimTime arrived{0};       // ... and when
     SimTime next_arrival{0};  // of an answer
     SimTime heard{0};
     SimTime try_own{0};  // when to look at the own coordinator again

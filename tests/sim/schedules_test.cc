@@ -12,6 +12,25 @@
 namespace hive::sim {
 namespace {
 
+// --------------------------------------------------------------------------------------------------- at rest
+
+// How old the last word of the leader is just before the next one decides how much a late beat may cost.
+TEST(AtRest, AClaimIsHardlyOlderThanABeatAndALeaseHardlyShorter) {
+  Play(3, [](World& world) {
+    ASSERT_NO_FATAL_FAILURE(Begin(world));
+    const Duration beat = world.options().beat_interval + Millis(20);  // and what messages take
+    for (int look = 0; look < 200; ++look) {
+      ASSERT_TRUE(world.RunFor(Millis(17)));
+      for (int slot = 0; slot < 3; ++slot) {
+        const Coordinator* c = world.CoordinatorOf(slot);
+        ASSERT_LE(c->Local(world.now()) - c->view.heard, beat);
+        const Duration left = world.proxies().snapshot(c->pod).lease_until - Instant(world.now());
+        ASSERT_GE(left, world.options().leader_timeout * 7 / 10 - 2 * beat);
+      }
+    }
+  });
+}
+
 // ---------------------------------------------------------------------------------------------- redis is lost
 
 TEST(RedisLost, ContainerRestartIn50Ms) {

@@ -98,6 +98,7 @@ class World {
   Judge& judge() { return judge_; }
   const Judge& judge() const { return judge_; }
   const Coordinators& coordinators() const { return coordinators_; }
+  const Proxies& proxies() const { return proxies_; }
   const Clients& clients() const { return clients_; }
   const Options& options() const { return options_; }
 

@@ -28,6 +28,7 @@ class WorldTest : public ::testing::Test {
     Options options;
     options.seed = 3;
     options.members = 2;
+    options.beat_interval = Millis(100);
     options.expect.handover = false;  // whoever says only what a test tells it to does not leave in time
     return options;
   }

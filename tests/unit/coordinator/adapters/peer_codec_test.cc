@@ -158,6 +158,7 @@ TEST(PeerCodec, ReportAndBeat) {
         .header = kHeader,
         .number = 1,
         .echoed_sequence = 2,
+        .held = Millis(150),
         .state = state,
         .write_state = WriteState::kFenced,
         .claim = kClaim,
@@ -171,6 +172,7 @@ TEST(PeerCodec, ReportAndBeat) {
     EXPECT_EQ(copy.header, beat.header);
     EXPECT_EQ(copy.number, beat.number);
     EXPECT_EQ(copy.echoed_sequence, beat.echoed_sequence);
+    EXPECT_EQ(copy.held, beat.held);
     EXPECT_EQ(copy.state, beat.state);
     EXPECT_EQ(copy.write_state, beat.write_state);
     EXPECT_EQ(copy.claim, beat.claim);

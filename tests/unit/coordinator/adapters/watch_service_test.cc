@@ -87,6 +87,20 @@ TEST_F(WatchServiceTest, EchoesTheNewestRequest) {
   }
 }
 
+TEST_F(WatchServiceTest, SaysForHowLongAQuestionHasWaited) {
+  EXPECT_EQ(Read().held_ms(), 0u);  // there was none yet
+  const Instant asked = ReadMonotonicClock();
+  v1::WatchRequest request;
+  request.set_sequence(1);
+  ASSERT_TRUE(stream->Write(request));
+  v1::WatchResponse response;
+  while (response.echoed_sequence() == 0) response = Read();
+  const uint64_t first = response.held_ms();
+  for (int i = 0; i < 5; ++i) response = Read();  // one per 20 ms
+  EXPECT_GT(response.held_ms(), first);
+  EXPECT_LE(response.held_ms(), static_cast<uint64_t>(ToMillis(ReadMonotonicClock() - asked)));
+}
+
 TEST_F(WatchServiceTest, GoesOnAfterAHalfClose) {
   stream->WritesDone();
   for (int i = 0; i < 5; ++i) Read();

@@ -83,7 +83,7 @@ TEST(Core, SleepsFromBeatToBeatUnlessSomebodyIsLate) {
   member.Step(FollowOpened{1});
   EXPECT_EQ(member.LongestSleep(Config().beat_interval * 2), Config().beat_interval);
   member.Run(Config().beat_interval);
-  EXPECT_EQ(member.LongestSleep(Millis(500)), Config().beat_interval / 4);  // it has not said a word
+  EXPECT_EQ(member.LongestSleep(Config().beat_interval), Millis(25));  // it has not said a word
 }
 
 // Incarnations have no order: a message of another one at a known address is not believed, but makes the core ask who

@@ -1,4 +1,4 @@
-// Goal: what a follower takes from its leader's beats: which replication id its redis has
+// Goal: what a follower takes from its leader's beats: that it was there, and when; which replication id its redis has
 // by now; and, when everything refuses, not that everybody is dead.
 // Method: a single core; the leader's messages by hand.
 
@@ -40,15 +40,16 @@ class FollowingTest : public testing::Test {
     };
     member.List({kLeader, kThird});
     member.Run(Millis(200));
-    HearBeat(0, reported_);
+    HearBeat(0, reported_, Duration(0));
   }
 
-  // The leader's next beat, which echoes that report.
-  void HearBeat(int64_t offset, uint64_t echoed) {
+  // The leader's next beat, which echoes that report after it had waited there for so long.
+  void HearBeat(int64_t offset, uint64_t echoed, Duration held) {
     Beat beat;
     beat.header = HeaderOf(kLeader);
     beat.number = ++beat_;
     beat.echoed_sequence = echoed;
+    beat.held = held;
     beat.claim = LeadersClaim();
     beat.state = state_;
     beat.dataset = {77, Seconds(9)};
@@ -75,6 +76,7 @@ class FollowingTest : public testing::Test {
     };
     member.Step(StreamClosed{*stream_, Failure::kClosed});
   }
+  Duration HeardAgo() const { return member.now() - member.state().view.heard; }
 
   LoneMember member{0};
   std::optional<StreamId> stream_;
@@ -83,19 +85,40 @@ class FollowingTest : public testing::Test {
   LeaderState state_ = LeaderState::kOpen;
 };
 
+TEST_F(FollowingTest, ABeatIsDatedByItsReportAndForHowLongThatWaited) {
+  const uint64_t report = reported_;
+  member.Run(Millis(200));
+  HearBeat(0, report, Millis(150));
+  EXPECT_EQ(HeardAgo(), Millis(50));
+  HearBeat(0, report, Millis(0));  // says less, and takes nothing back
+  EXPECT_EQ(HeardAgo(), Millis(50));
+}
+
+// The schedule "buffered beats renew a lease", of a leader whose clock runs away as well.
+TEST_F(FollowingTest, NoBeatIsFromTheFuture) {
+  const uint64_t report = reported_;
+  member.Run(Millis(200));
+  HearBeat(0, report, Seconds(3600));
+  EXPECT_EQ(HeardAgo(), Duration(0));
+  EXPECT_EQ(member.state().role, Role::kFollowing);
+  member.on_request = nullptr;
+  member.Run(Seconds(2));
+  EXPECT_NE(member.state().role, Role::kFollowing);
+}
+
 // A master draws a new id when its first replica attaches; its coordinator reads it up to a beat later, and says it in
 // the next beat. A member that loses it in between holds this dataset all the same.
 TEST_F(FollowingTest, KnowsItsLeadersNewReplicationIdFromItsOwnRedis) {
   RedisStatus& redis = member.redis();
   Synchronize("of its first replica");
   EXPECT_EQ(member.state().standing.term, 1u);
-  HearBeat(100, reported_);  // says the former one still
+  HearBeat(100, reported_, Duration(0));  // says the former one still
   EXPECT_EQ(member.state().standing.term, 1u);
   EXPECT_EQ(member.state().lineage.back().replication_id, redis.replication_id);
 
   redis.replication_id = "somebody else's";
   redis.link_up = false;
-  HearBeat(100, reported_);
+  HearBeat(100, reported_, Duration(0));
   member.Step(RedisReported{redis});
   EXPECT_EQ(member.state().standing.term, 0u);
 }
@@ -113,7 +136,7 @@ TEST_F(FollowingTest, KnowsThatIdForAWhileAfterTheLoss) {
 TEST_F(FollowingTest, TakesNoOtherLeadersIdForThatOfOneThatHasYielded) {
   ASSERT_EQ(member.redis().master, LeadersClaim().redis);
   state_ = LeaderState::kResigned;
-  HearBeat(0, reported_);
+  HearBeat(0, reported_, Duration(0));
   Synchronize("of whom its redis replicates now");
   EXPECT_EQ(member.state().standing.term, 0u);
 }
@@ -134,6 +157,26 @@ TEST_F(FollowingTest, DoesNotLeadWhenTheOtherMembersRefuseThoughOneIsNotProvedGo
   member.Run(Seconds(5));
   EXPECT_FALSE(member.led());
   EXPECT_TRUE(member.state().in_doubt);
+}
+
+// Its coordinator was proved gone, as it seemed; but the third follows it at a higher term than it had: so it lives.
+TEST_F(FollowingTest, GivesWayToALostLeaderThatHasTakenAHigherTermSince) {
+  Synchronize("at its promotion");
+  RefuseEverything();
+  member.on_request = [](const SendRequest& sent) -> std::optional<Event> {
+    if (sent.to != kThird) return CallFailed{sent.id, Failure::kRefused};
+    if (std::holds_alternative<CampaignRequest>(sent.request)) {
+      CampaignReply deferral;
+      deferral.header = HeaderOf(kThird);
+      return ReplyReceived{sent.id, deferral};
+    }
+    if (!std::holds_alternative<PrepareRequest>(sent.request)) return std::nullopt;
+    PrepareReply refusal{HeaderOf(kThird), PrepareVerdict::kRefused, Data(50), LeadersClaim()};
+    refusal.holder.term = 3;
+    return ReplyReceived{sent.id, refusal};
+  };
+  member.Run(Seconds(3));
+  EXPECT_FALSE(member.led());
 }
 
 }  // namespace

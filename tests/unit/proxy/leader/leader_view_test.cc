@@ -72,6 +72,24 @@ TEST(LeaderViewTest, AnswersThatLayInABufferRenewNothing) {
   EXPECT_FALSE(view.snapshot().MayWrite(At(5000)));
 }
 
+TEST(LeaderViewTest, AnAnswerThatWaitedForItsClaimIsAsOldAsThat) {
+  LeaderView view;
+  WatchAnswer answer = Answer(Leader(1, "10.0.0.1"), At(0), Millis(2));
+  answer.held = Millis(198);
+  view.Heard(At(200), kOwn, answer);
+  EXPECT_EQ(view.snapshot().lease_until, At(896));
+  view.Heard(At(5000), kOwn, answer);  // this one lay in a buffer
+  EXPECT_EQ(view.snapshot().lease_until, At(896));
+}
+
+TEST(LeaderViewTest, NoAnswerIsFromTheFuture) {
+  LeaderView view;
+  WatchAnswer answer = Answer(Leader(1, "10.0.0.1"), At(0));
+  answer.held = Seconds(3600);
+  view.Heard(At(200), kOwn, answer);
+  EXPECT_EQ(view.snapshot().lease_until, At(900));
+}
+
 TEST(LeaderViewTest, AnAnswerWithoutAnEchoGrantsNothing) {
   LeaderView view;
   view.Heard(At(10), kOwn, Answer(Leader(1, "10.0.0.1"), std::nullopt));
