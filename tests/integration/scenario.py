@@ -140,7 +140,9 @@ class MasterWatch(Background):
         self._hive = hive
 
     def _run(self):
-        while not self._stop.is_set():
+        last = False
+        while not last:
+            last = self._stop.is_set()  # one more look at what the test has waited for
             now = [pod.ip for pod in list(self._hive.pods) if (role := pod.redis.role()) and role[0] == "master"]
             self.masters.update(now)
             if len(now) > 1:
