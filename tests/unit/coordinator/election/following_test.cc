@@ -94,6 +94,19 @@ TEST_F(FollowingTest, ABeatIsDatedByItsReportAndForHowLongThatWaited) {
   EXPECT_EQ(HeardAgo(), Millis(50));
 }
 
+// Its beats arrive, this member's reports do not: a network that is broken in one direction.
+TEST_F(FollowingTest, ALeaderThatTakesInNoReportsIsNotHeardForEver) {
+  member.on_request = nullptr;
+  const uint64_t report = reported_;
+  for (int beats = 1; beats <= 7; ++beats) {
+    member.Run(Millis(200));
+    HearBeat(0, report, beats * Millis(200));
+    EXPECT_EQ(member.state().role, Role::kFollowing) << beats;
+  }
+  member.Run(Millis(200));
+  EXPECT_NE(member.state().role, Role::kFollowing);
+}
+
 // The schedule "buffered beats renew a lease", of a leader whose clock runs away as well.
 TEST_F(FollowingTest, NoBeatIsFromTheFuture) {
   const uint64_t report = reported_;
