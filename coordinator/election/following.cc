@@ -90,8 +90,9 @@ void Core::Impl::On(const BeatReceived& event) {
   const auto sent = following_->reports_sent.find(beat.echoed_sequence);
   if (sent != following_->reports_sent.end()) {
     // The leader took that report in after it was sent, so the beat is not older than this; and it is not from the
-    // future, whatever it says. One that takes in no reports any more is not heard for ever.
-    const Instant made = std::min(sent->second + std::min(beat.held, config_.leader_timeout / 2), now_);
+    // future, whatever it says. More than a beat of waiting does not count: a leader that takes in no reports any more
+    // is not heard.
+    const Instant made = std::min(sent->second + std::min(beat.held, config_.beat_interval), now_);
     following_->heard = std::max(following_->heard, made);
     if (!std::exchange(following_->confirmed, true)) following_->confirmed_at = now_;
     following_->knows_leaving |= following_->told_leaving != 0 && beat.echoed_sequence >= following_->told_leaving;

@@ -95,10 +95,10 @@ TEST_F(FollowingTest, ABeatIsDatedByItsReportAndForHowLongThatWaited) {
 }
 
 // Its beats arrive, this member's reports do not: a network that is broken in one direction.
-TEST_F(FollowingTest, ALeaderThatTakesInNoReportsIsNotHeardForEver) {
+TEST_F(FollowingTest, ALeaderThatTakesInNoReportsIsNotHeard) {
   member.on_request = nullptr;
   const uint64_t report = reported_;
-  for (int beats = 1; beats <= 7; ++beats) {
+  for (int beats = 1; beats <= 6; ++beats) {
     member.Run(Millis(200));
     HearBeat(0, report, beats * Millis(200));
     EXPECT_EQ(member.state().role, Role::kFollowing) << beats;
