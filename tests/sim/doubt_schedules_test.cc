@@ -369,5 +369,23 @@ TEST(AnotherHive, ARestartedFollowerParksARedisThatNobodyFeeds) {
   });
 }
 
+// Nobody counts any more whom it might hear too few of; it has a successor, though.
+TEST(Doubt, ALeaderThatSleptForLongerThanDoubtLastsAsksFirst) {
+  const auto change = [](Options& options) { options.doubt_timeout = Seconds(3); };
+  for (const int asleep_ms : {3200, 4000, 6000}) {
+    Doubtful(
+        5,
+        [asleep_ms](World& world) {
+          ASSERT_NO_FATAL_FAILURE(Begin(world));
+          const int old = world.Leader();
+          world.StallPod(old, Millis(asleep_ms));
+          EXPECT_TRUE(world.RunFor(Millis(asleep_ms + 2000)));
+          EXPECT_NE(world.Leader(), old);
+          EXPECT_TRUE(world.RunUntilConverged(Seconds(5)));
+        },
+        change);
+  }
+}
+
 }  // namespace
 }  // namespace hive::sim
