@@ -135,7 +135,7 @@ bool Core::Impl::StillAsking() const {
   });
 }
 
-Core::Impl::Verdict Core::Impl::JudgeWrites() const {
+Verdict Core::Impl::JudgeWrites() const {
   if (handover_ && handover_->change) return {WriteState::kHold, "leadership is being handed over"};
   if (leading_->rival) return {WriteState::kFenced, ToString(leading_->rival->claim) + " claims the leadership, too"};
   if (InDoubt()) return {WriteState::kFenced, "in doubt: fewer than half of the members are heard"};

@@ -141,7 +141,7 @@ void Core::Impl::EndHandover(bool done, std::string detail, const Claim& leader)
 
 // The follower with the best standing and a live link among the willing, or among those of priority 0. `waiting`: one
 // of them may come to fit.
-const Core::Impl::Follower* Core::Impl::BestTarget(bool willing, bool& waiting) const {
+const Follower* Core::Impl::BestTarget(bool willing, bool& waiting) const {
   const Handover& h = *handover_;
   const Follower* best = nullptr;
   for (const auto& [id, follower] : leading_->followers) {
