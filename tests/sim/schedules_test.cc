@@ -25,7 +25,7 @@ TEST(AtRest, AClaimIsHardlyOlderThanABeatAndALeaseHardlyShorter) {
         const Coordinator* c = world.CoordinatorOf(slot);
         ASSERT_LE(c->Local(world.now()) - c->view.heard, beat);
         const Duration left = world.proxies().snapshot(c->pod).lease_until - Instant(world.now());
-        ASSERT_GE(left, world.options().leader_timeout * 7 / 10 - 2 * beat);
+        ASSERT_GE(left, world.options().leader_timeout * 7 / 10 - beat);
       }
     }
   });

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tests/unit/coordinator/election/lone_member.h"
 
@@ -16,7 +17,8 @@ const Endpoint kLeader{"10.0.0.2", 7400};
 const Endpoint kThird{"10.0.0.3", 7400};
 
 Header HeaderOf(const Endpoint& member) { return {"hive", {member.ip, 22}, member, 1}; }
-Claim LeadersClaim() { return {1, 1, HeaderOf(kLeader).self, kLeader, {kLeader.ip, 6379}}; }
+Claim ClaimOf(const Endpoint& leader, Term term) { return {term, 1, HeaderOf(leader).self, leader, {leader.ip, 6379}}; }
+Claim LeadersClaim() { return ClaimOf(kLeader, 1); }
 Standing Data(int64_t offset) { return {.available = true, .empty = false, .term = 1, .offset = offset, .keys = 1}; }
 
 class FollowingTest : public testing::Test {
@@ -28,6 +30,8 @@ class FollowingTest : public testing::Test {
         reported_ = open->first.sequence;
       } else if (const auto* report = std::get_if<SendReport>(&action)) {
         reported_ = report->report.sequence;
+      } else if (const auto* command = std::get_if<CommandRedis>(&action)) {
+        told_.push_back(command->command.kind);
       }
     };
     member.on_request = [](const SendRequest& sent) -> std::optional<Event> {
@@ -44,16 +48,18 @@ class FollowingTest : public testing::Test {
   }
 
   // The leader's next beat, which echoes that report after it had waited there for so long.
-  void HearBeat(int64_t offset, uint64_t echoed, Duration held) {
+  void HearBeat(int64_t offset, uint64_t echoed, Duration held) { HearBeatOf(LeadersClaim(), offset, echoed, held); }
+  void HearBeatOf(const Claim& leader, int64_t offset, uint64_t echoed, Duration held) {
     Beat beat;
-    beat.header = HeaderOf(kLeader);
+    beat.header = HeaderOf(leader.coordinator);
     beat.number = ++beat_;
     beat.echoed_sequence = echoed;
     beat.held = held;
-    beat.claim = LeadersClaim();
+    beat.claim = leader;
     beat.state = state_;
-    beat.dataset = {77, Seconds(9)};
-    beat.lineage = {{1, "at its promotion", 0}};
+    if (state_ == LeaderState::kYielded) beat.successor = ClaimOf(kThird, 2);
+    beat.dataset = {leader.term, Seconds(9)};
+    beat.lineage = {{leader.term, leader.term == 1 ? "at its promotion" : "of another dataset", 0}};
     beat.offset = offset;
     beat.members = {{HeaderOf(kLeader).self, kLeader, {}, Data(100), true, Duration(0)},
                     {HeaderOf(kThird).self, kThird, {}, Data(50), true, Duration(0)}};
@@ -83,6 +89,7 @@ class FollowingTest : public testing::Test {
   uint64_t reported_ = 0;
   uint64_t beat_ = 0;
   LeaderState state_ = LeaderState::kOpen;
+  std::vector<RedisCommand::Kind> told_;  // its redis
 };
 
 TEST_F(FollowingTest, ABeatIsDatedByItsReportAndForHowLongThatWaited) {
@@ -170,6 +177,20 @@ TEST_F(FollowingTest, DoesNotLeadWhenTheOtherMembersRefuseThoughOneIsNotProvedGo
   member.Run(Seconds(5));
   EXPECT_FALSE(member.led());
   EXPECT_TRUE(member.state().in_doubt);
+}
+
+// Its redis takes in what the first leader has while it already goes over to the next one.
+TEST_F(FollowingTest, MeasuresWhatIsDroppedOnANewReading) {
+  Synchronize("at its promotion");
+  member.Run(Millis(25));
+  member.redis().keys = 5;  // since
+  told_.clear();
+  state_ = LeaderState::kYielded;
+  HearBeat(100, reported_, Duration(0));
+  state_ = LeaderState::kOpen;
+  HearBeatOf(ClaimOf(kThird, 2), 100, reported_, Duration(0));
+  EXPECT_EQ(told_, (std::vector{RedisCommand::Kind::kRead, RedisCommand::Kind::kReplicate}));
+  EXPECT_EQ(member.state().discarded.foreign_keys, 5u);
 }
 
 // Its coordinator was proved gone, as it seemed; but the third follows it at a higher term than it had: so it lives.
