@@ -44,7 +44,7 @@ struct RedisAgentOptions {
   // Asked at each connection: a Secret may be corrected while we wait.
   std::function<absl::StatusOr<std::string>()> password;
   std::shared_ptr<const TlsSource> tls;  // null: plaintext
-  Duration beat_interval = Millis(100);
+  Duration beat_interval = Millis(200);  // between two readings
   Duration redis_timeout = Seconds(2);
   // Called, once, when there is no use in waiting: a redis that is too old. One line for people.
   std::function<void(std::string)> on_fatal;
